@@ -1,0 +1,120 @@
+"""What a run says: the events that a worker sends and the gateways relay.
+
+An event's place is `(attempt, seq)`: the attempt of the run that said it, and its number in the run, from 1. Both
+stand before the event's JSON on the wire, so that a relay can order events without decoding them. The same place is
+the entry's id in the run's Redis stream: Redis itself refuses what an older attempt, or a second sending, would add.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer, to be joined to those before it."""
+
+    text: str
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost. Prices are decimal strings for the unit that `price_unit` tells, times are seconds."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_unit_price: str = "0"
+    completion_unit_price: str = "0"
+    price_unit: str = "0.001"
+    currency: str = "USD"
+    latency: float = 0.0
+    time_to_first_token: float = 0.0
+    time_to_generate: float = 0.0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is whole, or was stopped; `usage` is what was paid."""
+
+    usage: Usage
+    reason: Literal["complete", "stopped"] = "complete"
+    kind: Literal["finished"] = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run ended in an error; what it said before is kept. `code` is a `shared.domain.errors.ErrorCode`."""
+
+    code: str
+    message: str
+    kind: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Nothing comes after this."""
+
+    kind: Literal["closed"] = "closed"
+
+
+Event = Text | Finished | Failed | Closed
+
+
+class Place(NamedTuple):
+    """Where an event stands in its run."""
+
+    attempt: int
+    seq: int
+
+    def __str__(self) -> str:
+        """As a Redis stream writes it."""
+        return f"{self.attempt}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Place":
+        """The place that `str` wrote."""
+        attempt, _, seq = text.partition(b"-")
+        return cls(int(attempt), int(seq))
+
+
+START = Place(0, 0)
+"""Before the first event of any run."""
+
+
+def encode(event: Event) -> bytes:
+    """The event's JSON."""
+    return orjson.dumps(event)
+
+
+def decode(payload: bytes) -> Event:
+    """The event of a JSON text that `encode` wrote.
+
+    Raises:
+        ValueError: it is none; a newer version of the other side may have written it.
+    """
+    fields: dict[str, Any] = orjson.loads(payload)
+    match fields.pop("kind", None):
+        case "text":
+            return Text(**fields)
+        case "finished":
+            return Finished(usage=Usage(**fields["usage"]), reason=fields["reason"])
+        case "failed":
+            return Failed(**fields)
+        case "closed":
+            return Closed()
+        case other:
+            raise ValueError(f"unknown kind of event: {other!r}")
+
+
+def pack(place: Place, event: bytes) -> bytes:
+    """The message that is published: the place, a space, the event's JSON."""
+    return b"%d-%d %s" % (place.attempt, place.seq, event)
+
+
+def unpack(message: bytes) -> tuple[Place, bytes]:
+    """What `pack` joined."""
+    place, _, event = message.partition(b" ")
+    return Place.parse(place), event

@@ -1,0 +1,63 @@
+"""What a run has to do, as the gateway decided it when the run began: the `job` column of its row."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Sampling(BaseModel):
+    """How a model chooses its words. None: not sent, the provider's own default holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+
+
+class Retries(BaseModel):
+    """How often and after how many seconds (doubled each time) a call is tried again before its first token."""
+
+    model_config = ConfigDict(frozen=True)
+
+    times: int = Field(default=3, ge=0)
+    interval: float = Field(default=0.1, ge=0)
+
+
+class ChatJob(BaseModel):
+    """One answer of a model to one question in a conversation.
+
+    `answer_limit` and `context` are tokens; `history_turns` is how many earlier turns the model may be shown at most,
+    `history_seconds` how old they may be (None: any age). Prices are for 1,000 tokens, as decimal strings.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["chat"] = "chat"
+    provider: str
+    model: str
+    system_prompt: str = ""
+    query: str
+    sampling: Sampling = Sampling()
+    answer_limit: int
+    context: int
+    history_turns: int
+    history_seconds: int | None = None
+    retries: Retries = Retries()
+    prompt_price: str = "0"
+    completion_price: str = "0"
+    currency: str = "USD"
+
+
+class CommandJob(BaseModel):
+    """A slash command that the gateway answered by itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["command"] = "command"
+    query: str
+
+
+Job = ChatJob | CommandJob

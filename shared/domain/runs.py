@@ -1,0 +1,44 @@
+"""What a run can be and become. The transitions themselves are compare-and-sets in `shared.store`."""
+
+from enum import StrEnum
+
+
+class RunKind(StrEnum):
+    """What a run makes; each kind is executed by a module of `services.worker.runs`."""
+
+    CHAT = "chat"
+    COMMAND = "command"
+
+
+class RunState(StrEnum):
+    """A run is queued, claimed by one attempt of a worker, and ends in exactly one of three ways."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing comes after this state."""
+        return self not in {RunState.QUEUED, RunState.RUNNING}
+
+
+class Surface(StrEnum):
+    """Which HTTP surface a conversation belongs to."""
+
+    MUSE = "muse"
+    V1 = "v1"
+
+
+class RecordType(StrEnum):
+    """What a turn was, as the Muse API's records count it (`number`)."""
+
+    TEXT = "text"
+    COMMAND = "command"
+
+    @property
+    def number(self) -> int:
+        """The number in the records of the Muse API."""
+        return {RecordType.TEXT: 0, RecordType.COMMAND: 3}[self]
