@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.domain.inputs import InputField
 
 
-class FormField(default=BaseModel):
+class FormField(BaseModel):
     """A field of the input form; `max_length` counts characters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,7 +24,7 @@ class FormField(default=BaseModel):
     def as_input_field(self) -> InputField:
         """The same, as the domain knows it."""
         label = self.label or self.variable
-        return InputField(default=self.type, label, self.variable, self.required, self.max_length, self.default, self.options)
+        return InputField(self.type, label, self.variable, self.required, self.max_length, self.default, self.options)
 
 
 class AppSettings(BaseModel):
@@ -41,7 +41,9 @@ class AppSettings(BaseModel):
     form: tuple[FormField, ...] = Field(default=(), max_length=50, description="Input form, a list of fields")
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(default=None, description="Longest answer, tokens")
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Longest answer, tokens"
+    )
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     stop: tuple[str, ...] | None = Field(default=None, max_length=16)

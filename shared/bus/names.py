@@ -1,0 +1,29 @@
+"""The names of Helicon's keys and channels in Redis."""
+
+from uuid import UUID
+
+STOPS = "helicon:stops"
+"""Channel on which every worker hears which runs to stop."""
+
+WORKERS = "helicon:workers"
+"""A key that lives while a worker does."""
+
+
+def events_stream(run: UUID) -> str:
+    """Stream of a run's events, for whoever comes late."""
+    return f"helicon:events:{run}"
+
+
+def events_channel(run: UUID) -> str:
+    """Channel of a run's events, for whoever listens now."""
+    return f"helicon:live:{run}"
+
+
+def lease(run: UUID) -> str:
+    """Key that lives while a worker executes the run; its value is the attempt."""
+    return f"helicon:lease:{run}"
+
+
+def stop_flag(run: UUID) -> str:
+    """Key that tells a worker, which may not have heard the message, that the run is to be stopped."""
+    return f"helicon:stop:{run}"
