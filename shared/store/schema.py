@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 LOCK = 0x48454C49
@@ -39,10 +40,10 @@ def upgrade(database_url: str, *, wait_seconds: float = 60) -> None:
         connection.commit()
 
 
-def is_current(database_url: str) -> bool:
+def is_current(session: Session) -> bool:
     """Whether the database's schema is this version's."""
-    with _engine(database_url).connect() as connection:
-        return MigrationContext.configure(connection).get_current_heads() == tuple(_scripts().get_heads())
+    heads = MigrationContext.configure(session.connection()).get_current_heads()
+    return heads == tuple(_scripts().get_heads())
 
 
 def _engine(database_url: str) -> Engine:

@@ -1,0 +1,76 @@
+"""What the surfaces stand on: the process's connections and use cases, made once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gevent.lock import BoundedSemaphore
+from redis import Redis
+
+from services.gateway.streaming.relay import Relay
+from services.gateway.usecases.accounts import Accounts
+from services.gateway.usecases.chats import Chats
+from services.gateway.usecases.commands import Commands
+from services.gateway.usecases.runs import Runs
+from shared.bus.connection import open_redis
+from shared.catalogue.catalogue import load_catalogue
+from shared.config import GatewaySettings
+from shared.contracts.live import LiveSettings
+from shared.queue import TaskQueue
+from shared.store.engine import Database, open_database
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway's process."""
+
+    settings: GatewaySettings
+    live: LiveSettings
+    database: Database
+    broker: Redis
+    events: Redis
+    relay: Relay
+    accounts: Accounts
+    chats: Chats
+    commands: Commands
+    runs: Runs
+
+
+class _FairPlaces:
+    """A gevent semaphore as a `shared.store.engine.Limiter`: greenlets get connections in the order of asking."""
+
+    def __init__(self, places: int) -> None:
+        self._semaphore = BoundedSemaphore(places)
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Take a place within `timeout` seconds."""
+        return self._semaphore.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        """Give the place back."""
+        self._semaphore.release()
+
+
+def make_gateway(settings: GatewaySettings, live: LiveSettings, urls: Mapping[str, str]) -> Gateway:
+    """Connect a gateway's parts; nothing is asked of Postgres or Redis yet but the relay's subscription."""
+    database = open_database(
+        settings.database_url,
+        pool_size=settings.gateway_pool,
+        wait_seconds=settings.database_seconds,
+        limiter=_FairPlaces(settings.gateway_pool),
+    )
+    events = open_redis(settings.events, pool_size=settings.gateway_pool)
+    relay = Relay(settings.events, backlog=settings.stream_backlog, tick_seconds=settings.ping_seconds)
+    relay.start()
+    queue = TaskQueue(settings.redis_url, settings.queue_producers)
+    return Gateway(
+        settings=settings,
+        live=live,
+        database=database,
+        broker=open_redis(settings.redis_url, pool_size=2),
+        events=events,
+        relay=relay,
+        accounts=Accounts(database, settings.key_cache_seconds),
+        chats=Chats(live, load_catalogue(), urls),
+        commands=Commands(database, live),
+        runs=Runs(database, events, relay, queue, settings.event_seconds),
+    )
