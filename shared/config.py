@@ -137,6 +137,17 @@ def read_live_settings(environ: Mapping[str, str]) -> LiveSettings:
     return live
 
 
+def require(settings: Settings, *names: str) -> None:
+    """Refuse to start without settings that have no default.
+
+    Raises:
+        ConfigurationError: one of `names` is not set.
+    """
+    for name in names:
+        if not getattr(settings, name):
+            raise ConfigurationError(f"{PREFIX}{name.upper()} is not set")
+
+
 def read_provider_urls(environ: Mapping[str, str]) -> dict[str, str]:
     """Base URLs by provider: the vendor's variable (`OPENAI_BASE_URL`), else the catalogue's."""
     return {name: environ.get(row.url_env) or row.url for name, row in load_catalogue().providers.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from shared.config import ConfigurationError, GatewaySettings, read_live_settings, read_settings
+from shared.config import ConfigurationError, GatewaySettings, read_live_settings, read_settings, require
 
 REQUESTS_BEFORE_TIMEOUT = 60
 """Seconds without a sign of life after which gunicorn ends a worker."""
@@ -61,9 +61,7 @@ def main() -> int:
 
 
 def _check(settings: GatewaySettings) -> None:
-    for name in ("database_url", "redis_url"):
-        if not getattr(settings, name):
-            raise ConfigurationError(f"HELICON_{name.upper()} is not set")
+    require(settings, "database_url", "redis_url")
     if not settings.muse_auth and not _is_loopback(settings.host):
         raise ConfigurationError(
             f"HELICON_MUSE_AUTH=off opens the Muse API to everyone who reaches {settings.host}: "

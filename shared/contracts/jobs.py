@@ -58,6 +58,3 @@ class CommandJob(BaseModel):
 
     kind: Literal["command"] = "command"
     query: str
-
-
-Job = ChatJob | CommandJob

@@ -62,7 +62,7 @@ def find_holder(session: Session, key: str) -> KeyHolder | None:
     row = session.execute(query).one_or_none()
     if row is None:
         return None
-    prefix, app = row.tuple()
+    prefix, app = row
     return KeyHolder(prefix, read_app(app) if app is not None else None)  # pyright: ignore[reportUnnecessaryComparison] - an outer join
 
 
@@ -78,7 +78,7 @@ def list_keys(session: Session) -> list[KeyRecord]:
         .outerjoin(App, App.id == ApiKey.app_id)
         .order_by(ApiKey.created_at.desc(), ApiKey.id.desc())
     )
-    return [KeyRecord(*row.tuple()) for row in session.execute(query)]
+    return [KeyRecord(*row) for row in session.execute(query)]
 
 
 def revoke_key(session: Session, prefix: str) -> KeyRecord:

@@ -11,13 +11,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 import orjson
-from psycopg.types.json import Json, Jsonb
+from psycopg.types.json import Jsonb
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shared.contracts.events import Usage
-from shared.contracts.jobs import ChatJob, CommandJob, Job
+from shared.contracts.jobs import ChatJob
 from shared.domain.context import Turn
 from shared.domain.runs import RecordType, RunKind, RunState, Surface
 from shared.store.engine import Database
@@ -107,11 +107,8 @@ class ClaimedRun:
     attempt: int
     message: UUID
     conversation: UUID
-    job: Job
+    job: ChatJob
     reserved: int | None
-
-
-_JOBS: dict[str, type[Job]] = {RunKind.CHAT: ChatJob, RunKind.COMMAND: CommandJob}
 
 
 def claim_run(database: Database, run: UUID) -> ClaimedRun | None:
@@ -120,13 +117,13 @@ def claim_run(database: Database, run: UUID) -> ClaimedRun | None:
         update(Run)
         .where(Run.id == run, Run.state == RunState.QUEUED)
         .values(state=RunState.RUNNING, attempt=Run.attempt + 1, started_at=func.now())
-        .returning(Run.attempt, Run.message_id, Run.conversation_id, Run.kind, Run.job, Run.quota, Run.reserved)
+        .returning(Run.attempt, Run.message_id, Run.conversation_id, Run.job, Run.quota, Run.reserved)
     )
     with database.call() as connection:
         row = connection.execute(statement).one_or_none()
     if row is None:
         return None
-    job = _JOBS[row.kind].model_validate(row.job)
+    job = ChatJob.model_validate(row.job)
     reserved = row.reserved if row.quota else None
     return ClaimedRun(run, row.attempt, row.message_id, row.conversation_id, job, reserved)
 
@@ -185,7 +182,7 @@ def settle_run(database: Database, run: UUID, attempt: int, end: RunEnd, *, sinc
     usage = end.usage
     parameters = (
         run, attempt, since, end.state,
-        end.answer, end.error_code, end.error, Json(asdict(usage)), end.context_tokens,
+        end.answer, end.error_code, end.error, Jsonb(asdict(usage)), end.context_tokens,
         end.provider, end.model, usage.prompt_tokens, usage.completion_tokens,
         end.price, usage.currency, usage.estimated,
     )  # fmt: skip
@@ -223,7 +220,7 @@ def find_run(session: Session, app: UUID, user: str, run: UUID) -> RunRecord | N
     row = session.execute(query).one_or_none()
     if row is None:
         return None
-    run_id, state, attempt, message, conversation, created_at, answer, error_code, error, usage = row.tuple()
+    run_id, state, attempt, message, conversation, created_at, answer, error_code, error, usage = row
     return RunRecord(
         run_id, RunState(state), attempt, message, conversation, created_at, answer, error_code, error,
         Usage(**(usage or {})),

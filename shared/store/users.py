@@ -47,7 +47,7 @@ def list_users(
         query = query.where(App.name == app)
     if user is not None:
         query = query.where(User.user_id == user)
-    return [UserRecord(*row.tuple()) for row in session.execute(query)]
+    return [UserRecord(*row) for row in session.execute(query)]
 
 
 def grant_tokens(session: Session, app: UUID, user: str, tokens: int, *, first_grant: int, note: str) -> None:

@@ -1,0 +1,100 @@
+"""What all runs of a process have to say, sent to Redis in one pipeline per turn of the loop.
+
+A batch that fails is sent again on a new connection: an event that Redis has already is refused by its id in the
+stream, and skipped by its readers.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, cast
+
+import hiredis
+import structlog
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError, ResponseError
+
+from shared.bus.connection import Command
+
+log = structlog.get_logger()
+
+LONGEST_BACKOFF = 1.0
+ANSWER_SECONDS = 10
+_ALREADY_THERE = "equal or smaller"
+
+
+class Publisher:
+    """Sends commands in the order in which they are given; `run` does the sending.
+
+    Args:
+        url: of the Redis that carries events.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._pool: Any = cast("Any", ConnectionPool).from_url(
+            url, protocol=2, socket_connect_timeout=3, socket_timeout=ANSWER_SECONDS, socket_keepalive=True
+        )
+        self._connection: Any = None
+        self._waiting: list[bytes] = []
+        self._given = 0
+        self._sent = 0
+        self._wake = asyncio.Event()
+        self._progress = asyncio.Condition()
+
+    def send(self, commands: Iterable[Command]) -> None:
+        """Send commands with the next batch."""
+        pack = cast("Any", hiredis).pack_command
+        for command in commands:
+            self._waiting.append(pack(command))
+            self._given += 1
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Wait until Redis has everything that was given before."""
+        given = self._given
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._sent >= given)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                batch, self._waiting = self._waiting, []
+                await self._send_until_done(batch)
+        finally:
+            await self._disconnect()
+
+    async def _send_until_done(self, batch: list[bytes]) -> None:
+        backoff = 0.05
+        while True:
+            try:
+                await self._send(batch)
+            except (RedisError, OSError, EOFError) as error:
+                log.warning("publisher.retry", error=str(error), commands=len(batch))
+                await self._disconnect()
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF)
+            else:
+                break
+        self._sent += len(batch)
+        async with self._progress:
+            self._progress.notify_all()
+
+    async def _send(self, batch: list[bytes]) -> None:
+        if self._connection is None:
+            connection = self._pool.make_connection()
+            await connection.connect()
+            self._connection = connection
+        await self._connection.send_packed_command([b"".join(batch)], check_health=False)
+        for _ in batch:
+            try:
+                await self._connection.read_response()
+            except ResponseError as error:
+                if _ALREADY_THERE not in str(error):
+                    log.error("publisher.refused", error=str(error))
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)

@@ -1,0 +1,144 @@
+"""The runs that this process executes now: how they are stopped, and how their leases are kept."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.worker.events.publisher import Publisher
+from shared.bus.leases import renew_commands
+from shared.bus.names import STOPS, stop_flag
+from shared.store.runs import ClaimedRun
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+LISTEN_SECONDS = 1.0
+
+
+class Interruption(StrEnum):
+    """Why a run was cut."""
+
+    STOPPED = "stopped"
+    RESTARTED = "restarted"
+
+
+class InterruptedRunError(Exception):
+    """The run was cut before its end; `why` is an `Interruption`."""
+
+    def __init__(self, why: Interruption) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class ActiveRun:
+    """One run that is executed, and the way to cut it."""
+
+    def __init__(self, claimed: ClaimedRun) -> None:
+        self.claimed = claimed
+        self._interruption: Interruption | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def interrupt(self, why: Interruption) -> None:
+        """Cut what the run waits for, now or as soon as it begins. Call it on the loop."""
+        self._interruption = self._interruption or why
+        if self._task is not None:
+            self._task.cancel()
+
+    async def execute(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work`.
+
+        Raises:
+            InterruptedRunError: `interrupt` was called before or meanwhile.
+        """
+        if self._interruption is not None:
+            work.close()
+            raise InterruptedRunError(self._interruption)
+        self._task = asyncio.ensure_future(work)
+        try:
+            return await self._task
+        except asyncio.CancelledError:
+            if self._interruption is None:
+                raise
+            raise InterruptedRunError(self._interruption) from None
+
+
+class ActiveRuns:
+    """All of them, by id.
+
+    Args:
+        publisher: renews their leases.
+        url: of the Redis that carries events, where stops are heard.
+        lease_seconds: how long a lease lives without being renewed.
+    """
+
+    def __init__(self, publisher: Publisher, url: str, lease_seconds: float) -> None:
+        self._publisher = publisher
+        self._url = url
+        self._lease_seconds = lease_seconds
+        self._runs: dict[UUID, ActiveRun] = {}
+        self._interruption: Interruption | None = None
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def add(self, claimed: ClaimedRun) -> ActiveRun:
+        """Keep a run that was just claimed."""
+        active = self._runs[claimed.id] = ActiveRun(claimed)
+        if self._interruption is not None:
+            active.interrupt(self._interruption)
+        return active
+
+    def remove(self, active: ActiveRun) -> None:
+        """Forget a run that has ended."""
+        self._runs.pop(active.claimed.id, None)
+
+    def interrupt_all(self, why: Interruption) -> None:
+        """Cut every run, and those that begin later. Call it on the loop."""
+        self._interruption = why
+        for active in list(self._runs.values()):
+            active.interrupt(why)
+
+    async def keep_leases(self) -> None:
+        """Renew all leases, three times in the life of one, until cancelled."""
+        while True:
+            runs = [(run.claimed.id, run.claimed.attempt) for run in list(self._runs.values())]
+            self._publisher.send(renew_commands(runs, self._lease_seconds))
+            await asyncio.sleep(self._lease_seconds / 3)
+
+    async def hear_stops(self) -> None:
+        """Cut the runs that somebody stops, until cancelled."""
+        while True:
+            with suppress(RedisError, OSError):
+                await self._hear_stops()
+            await asyncio.sleep(LISTEN_SECONDS)
+
+    async def _hear_stops(self) -> None:
+        redis: Any = cast("Any", Redis).from_url(self._url, protocol=2, socket_connect_timeout=3)
+        async with redis, redis.pubsub() as channel:
+            await channel.subscribe(STOPS)
+            await self._stop_flagged(redis)  # what was said while nobody listened
+            async for message in channel.listen():
+                if message["type"] == "message":
+                    self._stop(UUID(message["data"].decode()))
+
+    async def _stop_flagged(self, redis: Any) -> None:  # noqa: ANN401 - redis.asyncio is typed in part
+        runs = list(self._runs)
+        if not runs:
+            return
+        flags = await redis.mget([stop_flag(run) for run in runs])
+        for run, flag in zip(runs, flags, strict=True):
+            if flag is not None:
+                self._stop(run)
+
+    def _stop(self, run: UUID) -> None:
+        active = self._runs.get(run)
+        if active is not None:
+            log.info("run.stopping", run=str(run))
+            active.interrupt(Interruption.STOPPED)

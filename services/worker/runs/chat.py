@@ -1,0 +1,193 @@
+"""A chat: a conversation's earlier turns and a question to a model, its answer said as it comes."""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from services.worker.providers.tokens import count_prompt, count_tokens
+
+from services.worker.events.voice import Voice
+from services.worker.loop import LoopThread
+from services.worker.providers.base import ChatMessage, ChatPart, ChatRequest, TextDelta, UsageReport
+from services.worker.runs.active import ActiveRun
+from services.worker.runs.work import Made
+from shared.contracts.events import Usage
+from shared.contracts.jobs import ChatJob
+from shared.domain.context import Turn, fit_turns
+from shared.domain.errors import ErrorCode, HeliconError
+from shared.domain.ledger import PRICE_UNIT, price_of
+from shared.store.engine import Database
+from shared.store.runs import ClaimedRun, load_turns
+
+Ask = Callable[[ChatJob, ChatRequest], AsyncGenerator[ChatPart]]
+"""Begins a call to a job's provider."""
+
+TURN_OVERHEAD = 8
+"""Tokens that showing a turn costs beside its texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCall:
+    """A chat that is ready to be asked; `prompt_tokens` as our tokenizer counts them."""
+
+    job: ChatJob
+    request: ChatRequest
+    prompt_tokens: int
+
+
+def prepare_call(job: ChatJob, turns: Sequence[Turn], reserved: int | None) -> ChatCall:
+    """The call of a chat: as many earlier turns as fit, and an answer no longer than what is reserved.
+
+    Args:
+        job: what is asked.
+        turns: the earlier turns, oldest first.
+        reserved: tokens that the call may cost; None where quota is off.
+
+    Raises:
+        HeliconError: INVALID_PARAM, the question does not fit into the model's context; QUOTA_EXCEEDED, what is
+            reserved does not even pay for the question.
+    """
+    system = [ChatMessage("system", job.system_prompt)] if job.system_prompt else []
+    asked = [*system, ChatMessage("user", job.query)]
+    room = job.context - job.answer_limit - count_prompt(asked)
+    if room < 0:
+        raise HeliconError.invalid(
+            f"query: the question does not fit into the context of {job.model}: {job.context} tokens, "
+            f"{job.answer_limit} of them for the answer"
+        )
+    history = [
+        message
+        for turn in fit_turns(turns, room)
+        for message in (ChatMessage("user", turn.query), ChatMessage("assistant", turn.answer))
+        if message.content
+    ]
+    messages = (*system, *history, ChatMessage("user", job.query))
+    prompt_tokens = count_prompt(messages)
+    limit = job.answer_limit if reserved is None else min(job.answer_limit, reserved - prompt_tokens)
+    if limit < 1:
+        raise HeliconError(
+            ErrorCode.QUOTA_EXCEEDED,
+            f"The tokens that are left, {reserved}, do not pay for this question, which takes {prompt_tokens}.",
+        )
+    return ChatCall(job, ChatRequest(job.model, messages, limit, job.sampling), prompt_tokens)
+
+
+class ChatAnswer:
+    """An answer while it is made. Whatever ends it, what was made is here, and so is what it costs.
+
+    Args:
+        call: what is asked.
+        say: takes each piece of the answer.
+    """
+
+    def __init__(self, call: ChatCall, say: Callable[[str], None]) -> None:
+        self._call = call
+        self._say = say
+        self._pieces: list[str] = []
+        self._report: UsageReport | None = None
+        self._began = time.monotonic()
+        self._first_token: float | None = None
+
+    async def receive(self, parts: AsyncGenerator[ChatPart]) -> None:
+        """Take the answer from a provider, to its end.
+
+        Raises:
+            ProviderError: the call failed, or broke off.
+        """
+        async with aclosing(parts):
+            async for part in parts:
+                match part:
+                    case TextDelta(text):
+                        self._take(text)
+                    case UsageReport():
+                        self._report = part
+
+    def made(self) -> Made:
+        """The answer so far and its cost: as the provider counted, else as our tokenizer does; none for nothing."""
+        job = self._call.job
+        answer = "".join(self._pieces)
+        usage = self._usage(answer)
+        shown_again = count_tokens(job.query) + count_tokens(answer) + TURN_OVERHEAD if answer else 0
+        return Made(answer, usage, shown_again, job.provider, job.model, _price(usage))
+
+    def _take(self, text: str) -> None:
+        if self._first_token is None:
+            self._first_token = time.monotonic()
+        text = text.replace("\0", "")  # which Postgres can't keep
+        self._pieces.append(text)
+        self._say(text)
+
+    def _usage(self, answer: str) -> Usage:
+        job = self._call.job
+        ended = time.monotonic()
+        first = self._first_token or ended
+        prompt_tokens, completion_tokens, estimated = self._count(answer)
+        return Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            prompt_unit_price=job.prompt_price,
+            completion_unit_price=job.completion_price,
+            price_unit=str(PRICE_UNIT),
+            currency=job.currency,
+            latency=round(ended - self._began, 3),
+            time_to_first_token=round(first - self._began, 3),
+            time_to_generate=round(ended - first, 3),
+            estimated=estimated,
+        )
+
+    def _count(self, answer: str) -> tuple[int, int, bool]:
+        if self._report is not None:
+            return self._report.prompt_tokens, self._report.completion_tokens, False
+        if not answer:
+            return 0, 0, False
+        return self._call.prompt_tokens, count_tokens(answer), True
+
+
+class ChatWork:
+    """A chat, as the lifecycle runs it (`services.worker.runs.work.Work`).
+
+    Args:
+        claimed: the run.
+        active: cuts it when it is interrupted.
+        loop: where the provider is heard.
+        voice: says the answer.
+        database: has the earlier turns.
+        ask: begins a call to the job's provider.
+    """
+
+    def __init__(
+        self, claimed: ClaimedRun, active: ActiveRun, loop: LoopThread, voice: Voice, database: Database, ask: Ask
+    ) -> None:
+        self._claimed = claimed
+        self._job = claimed.job
+        self._active = active
+        self._loop = loop
+        self._voice = voice
+        self._database = database
+        self._ask = ask
+        self._answer: ChatAnswer | None = None
+
+    def do(self) -> None:
+        """Ask, and say the answer as it comes."""
+        call = prepare_call(self._job, self._turns(), self._claimed.reserved)
+        answer = self._answer = ChatAnswer(call, self._voice.text)
+        answering = answer.receive(self._ask(self._job, call.request))
+        self._loop.run(self._active.execute(answering))
+
+    def made(self) -> Made:
+        """The answer so far."""
+        return self._answer.made() if self._answer is not None else Made()
+
+    def _turns(self) -> list[Turn]:
+        seconds = self._job.history_seconds
+        since = datetime.now(UTC) - timedelta(seconds=seconds) if seconds is not None else None
+        with self._database.read() as session:
+            return load_turns(session, self._claimed, turns=self._job.history_turns, since=since)
+
+
+def _price(usage: Usage) -> Decimal:
+    prompt = price_of(usage.prompt_tokens, Decimal(usage.prompt_unit_price))
+    return prompt + price_of(usage.completion_tokens, Decimal(usage.completion_unit_price))

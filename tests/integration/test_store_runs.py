@@ -1,0 +1,222 @@
+"""Runs in Postgres: begun, claimed and settled, each once, and the ledger always exact."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+import uuid_utils.compat as uuids
+from conftest import chat_job, new_run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from shared.contracts.events import Usage
+from shared.domain.context import Turn
+from shared.domain.runs import RunState, Surface
+from shared.store.apps import AppRecord
+from shared.store.engine import Database
+from shared.store.models import Conversation, LedgerEntry, Message, Run, User
+from shared.store.runs import RunEnd, claim_run, find_run, load_turns, settle_run, start_run
+
+
+def balance(database: Database, user: str = "ann") -> tuple[int, int]:
+    """What the column says is left, and what the ledger's sum says."""
+    with database.read() as session:
+        column = select(User.avail_token).where(User.user_id == user)
+        total = select(func.sum(LedgerEntry.amount)).join(User, User.id == LedgerEntry.owner).where(User.user_id == user)
+        return session.scalars(column).one(), session.scalars(total).one()
+
+
+def entries(database: Database) -> list[tuple[str, int, int]]:
+    with database.read() as session:
+        rows = session.execute(select(LedgerEntry.kind, LedgerEntry.amount, LedgerEntry.tokens).order_by(LedgerEntry.id))
+        return [tuple(row) for row in rows]
+
+
+def end(prompt: int, completion: int, state: RunState = RunState.SUCCEEDED, **changes) -> RunEnd:
+    usage = Usage(prompt_tokens=prompt, completion_tokens=completion)
+    return RunEnd(state, "An answer.", usage=usage, context_tokens=9, provider="demo", model="demo", **changes)
+
+
+def test_a_run_makes_its_user_conversation_message_and_reserve(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    started = start_run(database, new)
+    assert (started.outcome, started.run, started.message) == ("started", new.run, new.message)
+    assert started.conversation == new.new_conversation
+    assert entries(database) == [("grant", 1000, 0), ("reserve", -120, 0)]
+    assert balance(database) == (880, 880)
+    with database.read() as session:
+        assert session.scalars(select(Message.query)).one() == "Hello?"
+        assert session.scalars(select(Run.state)).one() == RunState.QUEUED
+
+
+def test_settling_gives_back_what_was_reserved_beyond_the_usage(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    start_run(database, new)
+    claimed = claim_run(database, new.run)
+    assert claimed is not None
+    assert (claimed.attempt, claimed.job, claimed.reserved) == (1, new.job, 120)
+    assert settle_run(database, new.run, 1, end(7, 3, price=Decimal("0.5")))
+    assert entries(database)[-1] == ("settle", 110, 10)
+    assert balance(database) == (990, 990)
+    with database.read() as session:
+        record = find_run(session, app.id, "ann", new.run)
+    assert record is not None
+    assert (record.state, record.answer, record.usage.prompt_tokens) == (RunState.SUCCEEDED, "An answer.", 7)
+
+
+def test_a_run_that_made_nothing_gets_its_whole_reserve_back(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    start_run(database, new)
+    claim_run(database, new.run)
+    assert settle_run(database, new.run, 1, RunEnd(RunState.FAILED, error_code="provider_failed", error="It failed."))
+    assert entries(database)[-1] == ("refund", 120, 0)
+    assert balance(database) == (1000, 1000)
+
+
+def test_usage_beyond_what_is_left_takes_the_user_to_zero_and_the_rest_is_an_overrun(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    start_run(database, new)
+    claim_run(database, new.run)
+    assert settle_run(database, new.run, 1, end(1500, 100))
+    assert entries(database)[-2:] == [("settle", -880, 1600), ("overrun", 0, 600)]
+    assert balance(database) == (0, 0)
+
+
+def test_with_quota_off_balances_stand_still_and_usage_is_recorded(database: Database, app: AppRecord):
+    new = new_run(app.id, grant=0, quota=False)
+    assert start_run(database, new).outcome == "started"
+    claimed = claim_run(database, new.run)
+    assert claimed is not None
+    assert claimed.reserved is None
+    settle_run(database, new.run, 1, end(7, 3))
+    assert entries(database) == [("settle", 0, 10)]
+    assert balance(database) == (0, 0)
+
+
+def test_a_user_without_tokens_is_refused_and_nothing_but_the_user_is_made(database: Database, app: AppRecord):
+    first = new_run(app.id, bound=5000)
+    start_run(database, first)
+    refused = start_run(database, new_run(app.id))
+    assert (refused.outcome, refused.granted, refused.available) == ("quota_exceeded", 1000, 0)
+    with database.read() as session:
+        assert session.scalars(select(func.count()).select_from(Run)).one() == 1
+
+
+def test_a_hundred_runs_at_once_never_overspend(database: Database, app: AppRecord):
+    with ThreadPoolExecutor(20) as threads:
+        outcomes = list(threads.map(lambda _: start_run(database, new_run(app.id, bound=100)).outcome, range(100)))
+    assert sorted(outcomes) == ["quota_exceeded"] * 90 + ["started"] * 10
+    assert balance(database) == (0, 0)
+
+
+def test_a_run_is_claimed_once(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    start_run(database, new)
+    with ThreadPoolExecutor(8) as threads:
+        claims = list(threads.map(lambda _: claim_run(database, new.run), range(8)))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+def test_a_run_is_settled_once_and_by_its_own_attempt(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    start_run(database, new)
+    claim_run(database, new.run)
+    assert not settle_run(database, new.run, 2, end(1, 1))
+    assert not settle_run(database, new.run, 0, end(1, 1), since=RunState.QUEUED)
+    assert settle_run(database, new.run, 1, end(1, 1))
+    assert not settle_run(database, new.run, 1, end(9, 9))
+    assert entries(database)[-1] == ("settle", 118, 2)
+
+
+def test_a_queued_run_that_is_stopped_can_no_longer_be_claimed(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    start_run(database, new)
+    assert settle_run(database, new.run, 0, RunEnd(RunState.STOPPED), since=RunState.QUEUED)
+    assert claim_run(database, new.run) is None
+    assert balance(database) == (1000, 1000)
+
+
+def test_a_conversation_goes_on_with_its_earlier_turns_and_reserves_for_them(database: Database, app: AppRecord):
+    first = new_run(app.id)
+    conversation = start_run(database, first).conversation
+    claim_run(database, first.run)
+    settle_run(database, first.run, 1, end(7, 3))
+    second = new_run(app.id, conversation=conversation)
+    assert start_run(database, second).conversation == conversation
+    assert entries(database)[-1] == ("reserve", -129, 0)
+    claimed = claim_run(database, second.run)
+    assert claimed is not None
+    with database.read() as session:
+        assert load_turns(session, claimed, turns=10, since=None) == [Turn("Hello?", "An answer.", 9)]
+
+
+@pytest.mark.parametrize("stranger", ["another user", "unknown conversation"])
+def test_a_conversation_that_is_not_the_users_is_not_found(database: Database, app: AppRecord, stranger: str):
+    first = new_run(app.id)
+    conversation = start_run(database, first).conversation
+    if stranger == "another user":
+        again = new_run(app.id, user="bob", conversation=conversation)
+    else:
+        again = new_run(app.id, conversation=uuids.uuid7())
+    assert start_run(database, again).outcome == "conversation_not_found"
+
+
+def test_on_the_muse_surface_a_user_stays_in_the_current_conversation(database: Database, app: AppRecord):
+    conversations = [start_run(database, new_run(app.id, surface=Surface.MUSE)).conversation for _ in range(2)]
+    assert conversations[0] == conversations[1]
+    with database.read() as session:
+        assert session.scalars(select(Conversation.surface)).one() == "muse"
+
+
+def test_an_idempotency_key_joins_the_run_that_it_began(database: Database, app: AppRecord):
+    first = new_run(app.id, idempotency_key="k", body_sha256=b"a")
+    again = new_run(app.id, idempotency_key="k", body_sha256=b"a")
+    other = new_run(app.id, idempotency_key="k", body_sha256=b"b")
+    somebody = new_run(app.id, user="bob", idempotency_key="k", body_sha256=b"b")
+    started = start_run(database, first)
+    joined = start_run(database, again)
+    assert (joined.outcome, joined.run, joined.message, joined.created_at) == (
+        "joined", first.run, first.message, started.created_at,
+    )  # fmt: skip
+    assert start_run(database, other).outcome == "key_conflict"
+    assert start_run(database, somebody).outcome == "started"
+
+
+def test_the_same_idempotency_key_at_once_begins_one_run(database: Database, app: AppRecord):
+    def begin(_: int) -> str:
+        return start_run(database, new_run(app.id, idempotency_key="k", body_sha256=b"a")).outcome
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(begin, range(8)))
+    assert sorted(outcomes) == ["joined"] * 7 + ["started"]
+    assert entries(database)[1:] == [("reserve", -120, 0)]
+
+
+def test_another_users_run_is_nobodys(database: Database, app: AppRecord):
+    new = new_run(app.id)
+    start_run(database, new)
+    with database.read() as session:
+        assert find_run(session, app.id, "bob", new.run) is None
+        assert find_run(session, uuids.uuid7(), "ann", new.run) is None
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    calls=st.lists(
+        st.tuples(st.integers(1, 500), st.integers(0, 400), st.integers(0, 400), st.booleans()), min_size=1, max_size=8
+    )
+)
+def test_the_ledgers_sum_is_the_column_whatever_is_used(database: Database, app: AppRecord, calls):
+    user = f"user-{uuids.uuid7()}"
+    left = 1000
+    for bound, prompt, completion, stopped in calls:
+        new = new_run(app.id, user=user, bound=bound, job=chat_job(history_turns=0))
+        if start_run(database, new).outcome == "quota_exceeded":
+            assert left == 0
+            break
+        state = RunState.STOPPED if stopped else RunState.SUCCEEDED
+        claim_run(database, new.run)
+        settle_run(database, new.run, 1, end(prompt, completion, state))
+        left = max(0, left - prompt - completion)
+        assert balance(database, user) == (left, left)
