@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from servers import temporary_folder
 
+from servers import temporary_folder
 from services.launcher.embedded.postgres import EmbeddedPostgres, embedded_postgres
 from services.launcher.embedded.valkey import EmbeddedValkey, embedded_valkey
 

@@ -28,10 +28,10 @@ def health_routes(database: Database, broker: Redis, events: Redis, relay: Relay
             return is_current(session)
 
     def redis() -> bool:
-        return send(broker, [("PING",)]) == [b"PONG"]
+        return all(send(broker, [("PING",)]))
 
     def listening() -> bool:
-        return send(events, [("PING",)]) == [b"PONG"] and relay.connected.is_set()
+        return all(send(events, [("PING",)])) and relay.connected.is_set()
 
     needed = {"postgres": postgres, "redis": redis, "events": listening, "migrations": migrations}
 

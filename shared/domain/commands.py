@@ -11,6 +11,9 @@ class Command(StrEnum):
     HELP = "help"
 
 
+_BY_NAME = {command.value: command for command in Command}
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt taken apart.
@@ -31,5 +34,4 @@ def parse_prompt(prompt: str) -> Prompt:
         return Prompt(Command.CHAT, stripped)
     word, *rest = stripped.split(maxsplit=1)
     text = rest[0].strip() if rest else ""
-    name = word[1:].lower()
-    return Prompt(Command(name) if name in Command else None, text, word)
+    return Prompt(_BY_NAME.get(word[1:].lower()), text, word)

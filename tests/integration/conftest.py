@@ -1,18 +1,14 @@
 """A migrated database of its own for each test, copied from a template."""
 
 from collections.abc import Iterator
-from uuid import UUID
 
 import psycopg
 import pytest
 import uuid_utils.compat as uuids
 
 from services.launcher.embedded.postgres import EmbeddedPostgres
-from shared.contracts.jobs import ChatJob
-from shared.domain.runs import Surface
 from shared.store.apps import AppRecord, find_app
 from shared.store.engine import Database, open_database
-from shared.store.runs import NewRun
 from shared.store.schema import upgrade
 
 TEMPLATE = "helicon_template"
@@ -50,27 +46,3 @@ def database(database_url: str) -> Iterator[Database]:
 def app(database: Database) -> AppRecord:
     with database.read() as session:
         return find_app(session, "default")
-
-
-def chat_job(**changes) -> ChatJob:
-    fields = {"provider": "demo", "model": "demo", "query": "Hello?", "answer_limit": 100, "context": 1000}
-    return ChatJob(**{**fields, "history_turns": 10, **changes})
-
-
-def new_run(app: UUID, user: str = "ann", **changes) -> NewRun:
-    fields = {
-        "grant": 1000,
-        "quota": True,
-        "surface": Surface.V1,
-        "conversation": None,
-        "new_conversation": uuids.uuid7(),
-        "name": "Hello?",
-        "inputs": {},
-        "message": uuids.uuid7(),
-        "query": "Hello?",
-        "run": uuids.uuid7(),
-        "queue": "chat",
-        "job": chat_job(),
-        "bound": 120,
-    }
-    return NewRun(app=app, user=user, **{**fields, **changes})

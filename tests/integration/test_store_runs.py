@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 import uuid_utils.compat as uuids
-from conftest import chat_job, new_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from making import chat_job, new_run
 from shared.contracts.events import Usage
 from shared.domain.context import Turn
 from shared.domain.runs import RunState, Surface
@@ -23,13 +23,17 @@ def balance(database: Database, user: str = "ann") -> tuple[int, int]:
     """What the column says is left, and what the ledger's sum says."""
     with database.read() as session:
         column = select(User.avail_token).where(User.user_id == user)
-        total = select(func.sum(LedgerEntry.amount)).join(User, User.id == LedgerEntry.owner).where(User.user_id == user)
+        total = (
+            select(func.sum(LedgerEntry.amount)).join(User, User.id == LedgerEntry.owner).where(User.user_id == user)
+        )
         return session.scalars(column).one(), session.scalars(total).one()
 
 
 def entries(database: Database) -> list[tuple[str, int, int]]:
     with database.read() as session:
-        rows = session.execute(select(LedgerEntry.kind, LedgerEntry.amount, LedgerEntry.tokens).order_by(LedgerEntry.id))
+        rows = session.execute(
+            select(LedgerEntry.kind, LedgerEntry.amount, LedgerEntry.tokens).order_by(LedgerEntry.id)
+        )
         return [tuple(row) for row in rows]
 
 
@@ -74,7 +78,9 @@ def test_a_run_that_made_nothing_gets_its_whole_reserve_back(database: Database,
     assert balance(database) == (1000, 1000)
 
 
-def test_usage_beyond_what_is_left_takes_the_user_to_zero_and_the_rest_is_an_overrun(database: Database, app: AppRecord):
+def test_usage_beyond_what_is_left_takes_the_user_to_zero_and_the_rest_is_an_overrun(
+    database: Database, app: AppRecord
+):
     new = new_run(app.id)
     start_run(database, new)
     claim_run(database, new.run)

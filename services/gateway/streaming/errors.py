@@ -36,6 +36,6 @@ STATUSES: dict[ErrorCode, tuple[int, str]] = {
 
 
 def error_fields(code: ErrorCode, message: str) -> dict[str, Any]:
-    """The fields of an error: `status`, `code` and `message`."""
+    """The fields of an error: `code`, `message` and `status`."""
     status, name = STATUSES[code]
-    return {"status": status, "code": name, "message": message}
+    return {"code": name, "message": message, "status": status}

@@ -63,7 +63,10 @@ def error_frame(error: HeliconError) -> bytes:
 
 def known_code(code: str) -> ErrorCode:
     """The code of a `Failed` event; INTERNAL for one that a newer worker may have sent."""
-    return ErrorCode(code) if code in ErrorCode else ErrorCode.INTERNAL
+    try:
+        return ErrorCode(code)
+    except ValueError:
+        return ErrorCode.INTERNAL
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
