@@ -38,5 +38,6 @@ def configure_logging(level: str, style: Literal["auto", "json", "text"]) -> Non
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "alembic", "kombu", "aiohttp.access"):
+    # Celery's lines on each task say less than a run's own.
+    for noisy in ("httpx", "alembic", "kombu", "aiohttp.access", "celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

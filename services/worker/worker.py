@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from celery.signals import worker_shutting_down
-from services.worker.providers.providers import Providers, open_providers
 
 from services.worker.events.publisher import Publisher
 from services.worker.events.voice import Voice
 from services.worker.loop import LoopThread
+from services.worker.providers.providers import Providers, open_providers
+from services.worker.providers.tokens import count_tokens
 from services.worker.runs.active import ActiveRun, ActiveRuns, Interruption
 from services.worker.runs.chat import ChatWork
 from services.worker.runs.lifecycle import Lifecycle
@@ -37,6 +38,7 @@ class _OnLoop:
 
 def run_worker(settings: WorkerSettings, live: LiveSettings, urls: Mapping[str, str]) -> int:
     """Execute runs until SIGTERM; let them go on for a while then, end them, and return Celery's exit code."""
+    count_tokens("")  # load the vocabulary before the first chat has to wait for it
     with (
         closing(open_redis(settings.events, pool_size=settings.worker_pool)) as redis,
         closing(

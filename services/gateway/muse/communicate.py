@@ -11,7 +11,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.muse.errors import COMMUNICATE_PATHS
 from services.gateway.streaming.frames import error_frame
 from services.gateway.streaming.response import stream_response
-from services.gateway.streaming.sse import HEADERS
+from services.gateway.streaming.sse import CONTENT_TYPE, HEADERS
 from services.gateway.usecases.accounts import refuse_disabled
 from services.gateway.usecases.chats import Question
 from services.gateway.usecases.runs import RunStream
@@ -46,7 +46,7 @@ def communicate_routes(gateway: Gateway) -> Blueprint:
         try:
             stream = _answer(gateway, app, asked.user, parse_prompt(asked.prompt))
         except HeliconError as error:
-            return Response(b"data: %b\n\n" % error_frame(error), headers=HEADERS)
+            return Response(b"data: %b\n\n" % error_frame(error), headers=HEADERS, content_type=CONTENT_TYPE)
         return stream_response(stream)
 
     for path in COMMUNICATE_PATHS:

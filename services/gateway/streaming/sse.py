@@ -10,11 +10,9 @@ from services.gateway.streaming.runstream import Numbered
 
 PING = b"event: ping\n\n"
 
-HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",
-}
+CONTENT_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""What keeps proxies from holding frames back."""
 
 
 def sse(batches: Iterable[list[Numbered]], frames: Frames, *, after: int = 0, ids: bool = False) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import Surface
 from shared.store.apps import AppRecord
 
+SSE = "text/event-stream; charset=utf-8"
 LONGEST_IDEMPOTENCY_KEY = 255
 
 
@@ -44,7 +45,8 @@ def chat_message_routes(gateway: Gateway) -> Blueprint:
         chat = gateway.chats.prepare(question)
         stream = gateway.runs.start(question, chat, _idempotency(fields))
         if asked.response_mode == "streaming":
-            return stream_response(stream, ids=request.headers.get("X-Event-Ids") == "1")
+            wants_ids = request.headers.get("X-Event-Ids") == "1"
+            return stream_response(stream, ids=wants_ids, content_type=SSE)
         return _blocking(stream, gateway.settings.blocking_seconds)
 
     @routes.post("/<task_id>/stop")
@@ -63,7 +65,8 @@ def chat_message_routes(gateway: Gateway) -> Blueprint:
         run = _uuid(task_id)
         if run is None:
             raise HeliconError(ErrorCode.NOT_FOUND, "Task not found.")
-        return stream_response(gateway.runs.resume(app.id, asked.user, run, asked.after), ids=True)
+        stream = gateway.runs.resume(app.id, asked.user, run, asked.after)
+        return stream_response(stream, ids=True, content_type=SSE)
 
     return routes
 
