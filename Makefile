@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-options --no-header
 
-.PHONY: up install install-dev test lint lock clean
+.PHONY: up install install-dev test lint lock readme clean
 
 up: install ## run everything on this machine
 	$(BIN)/helicon up
@@ -25,6 +25,9 @@ lock: install-dev ## pin the newest versions that pyproject.toml admits
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/$(LOCK) --upgrade -o requirements.lock pyproject.toml
 	$(BIN)/$(LOCK) --upgrade --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+readme: install-dev ## write the README's tables of settings
+	PYTHONPATH=. $(BIN)/python tests/architecture/settings_table.py README.md
 
 clean: ## remove the environment (data in .helicon stay)
 	rm -rf $(VENV) *.egg-info

@@ -46,6 +46,7 @@ class Settings(BaseModel):
     )
     event_seconds: int = Field(default=3600, ge=60, description="How long a run's events are kept after its end, s")
     database_seconds: float = Field(
+    drain_seconds: float = Field(default=25, ge=0, description="How long runs and streams may go on after SIGTERM, s")
         default=10, gt=0, description="Longest statement, and longest wait for a connection, s"
     )
 
@@ -77,7 +78,6 @@ class GatewaySettings(Settings):
     stream_backlog: int = Field(
         default=1000, ge=10, description="Events that wait for a slow reader before it is cut off"
     )
-    drain_seconds: float = Field(default=25, ge=0, description="How long runs and streams may go on after SIGTERM, s")
 
 
 class WorkerSettings(Settings):
@@ -93,7 +93,6 @@ class WorkerSettings(Settings):
     first_token_seconds: float = Field(default=60, gt=0, description="Longest wait for an answer's first token, s")
     next_token_seconds: float = Field(default=60, gt=0, description="Longest wait between two tokens, s")
     answer_seconds: float = Field(default=900, gt=0, description="Longest answer, s")
-    drain_seconds: float = Field(default=25, ge=0, description="How long runs and streams may go on after SIGTERM, s")
 
 
 class LauncherSettings(GatewaySettings, WorkerSettings):
