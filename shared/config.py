@@ -46,9 +46,9 @@ class Settings(BaseModel):
     )
     event_seconds: int = Field(default=3600, ge=60, description="How long a run's events are kept after its end, s")
     database_seconds: float = Field(
-    drain_seconds: float = Field(default=25, ge=0, description="How long runs and streams may go on after SIGTERM, s")
         default=10, gt=0, description="Longest statement, and longest wait for a connection, s"
     )
+    drain_seconds: float = Field(default=25, ge=0, description="How long runs and streams may go on after SIGTERM, s")
 
     @property
     def events(self) -> str:
