@@ -124,11 +124,13 @@ def read_live_settings(environ: Mapping[str, str]) -> LiveSettings:
         ConfigurationError: a value is of the wrong type or out of range.
     """
     vendors = {
-        PREFIX + f"{provider.name}_token".upper(): environ[provider.key_env]
-        for provider in load_catalogue().providers.values()
+        name: environ[provider.key_env]
+        for name, provider in load_catalogue().providers.items()
         if environ.get(provider.key_env)
     }
-    merged = {**vendors, **environ}
+    merged = {**{f"{PREFIX}{name.upper()}_TOKEN": key for name, key in vendors.items()}, **environ}
+    if len(vendors) == 1:
+        merged.setdefault(f"{PREFIX}TYPE", *vendors)  # the one provider that there is a key for
     live = LiveSettings(base=read_settings(Base, merged), llm=read_settings(Llm, merged))
     if live.base.type not in load_catalogue().providers:
         known = ", ".join(load_catalogue().providers)

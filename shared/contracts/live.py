@@ -24,7 +24,7 @@ class Base(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    type: str = Field(default="openai", description="Provider in use: a name of the catalogue")
+    type: str = Field(default="openai", description="Provider in use; not set: the one with a key")
     custom_url: str = Field(default="", description="Base URL of the provider in use, in place of its own")
     openai_token: str = Field(default="", description="Key of OpenAI", json_schema_extra=SECRET)
     anthropic_token: str = Field(default="", description="Key of Anthropic", json_schema_extra=SECRET)
@@ -62,11 +62,11 @@ class Llm(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.9, gt=0, le=1)
+    temperature: float = Field(default=0.7, ge=0, le=2, description="How freely words are chosen")
+    top_p: float = Field(default=0.9, gt=0, le=1, description="Share of the likeliest words that is chosen from")
     max_tokens: int = Field(default=2048, ge=1, le=1_000_000, description="Longest answer, tokens")
-    frequency_penalty: float = Field(default=0, ge=-2, le=2)
-    presence_penalty: float = Field(default=0, ge=-2, le=2)
+    frequency_penalty: float = Field(default=0, ge=-2, le=2, description="Against words the more they were said")
+    presence_penalty: float = Field(default=0, ge=-2, le=2, description="Against words that were said at all")
     stop: CommaList = Field(default=(), max_length=16, description="Words that end an answer")
 
 

@@ -78,7 +78,7 @@ def test_text_that_waits_is_said_when_the_pause_is_over(valkey_server: EmbeddedV
         voice = Voice(publisher, run, coalesce_seconds=0.01)
         voice.text("One")
         voice.text(" two")
-        while len(read_events(redis, run.id)) < 2:  # noqa: ASYNC110 - what is waited for is in Redis
+        while len(read_events(redis, run.id)) < 2:
             await asyncio.sleep(0.001)
         await voice.close(FINISHED, 600)
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from services.worker.providers.tokens import count_prompt, count_tokens
-
 from services.worker.events.voice import Voice
 from services.worker.loop import LoopThread
 from services.worker.providers.base import ChatMessage, ChatPart, ChatRequest, TextDelta, UsageReport
+from services.worker.providers.tokens import count_prompt, count_tokens
 from services.worker.runs.active import ActiveRun
 from services.worker.runs.work import Made
 from shared.contracts.events import Usage

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -24,6 +25,10 @@ from shared.store.runs import ClaimedRun, RunEnd, claim_run, settle_run
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
+CLAIM_SECONDS = 30
+"""How long a worker tries to claim a run that it was sent while Postgres is away."""
 SETTLE_SECONDS = 600
 """How long a worker tries to save what was made while Postgres is away."""
 LONGEST_BACKOFF = 2.0
@@ -82,7 +87,7 @@ class Lifecycle:
 
     def execute(self, run: UUID) -> None:
         """Execute a run to its end, unless another worker has it or it has ended."""
-        claimed = claim_run(self._database, run)
+        claimed = _persistently(lambda: claim_run(self._database, run), CLAIM_SECONDS)
         if claimed is None:
             log.info("run.not_claimed", run=str(run))
             return
@@ -113,7 +118,7 @@ class Lifecycle:
         return _SUCCEEDED
 
     def _end(self, claimed: ClaimedRun, voice: Voice, work: Work, outcome: _Outcome) -> None:
-        made = work.made()
+        run, made = claimed.id, work.made()
         end = RunEnd(
             outcome.state,
             made.answer,
@@ -125,24 +130,30 @@ class Lifecycle:
             made.model,
             made.price,
         )
-        if not self._settle(claimed, end):
-            log.warning("run.overtaken", run=str(claimed.id), attempt=claimed.attempt)
+        settled = _persistently(lambda: settle_run(self._database, run, claimed.attempt, end), SETTLE_SECONDS)
+        if not settled:
+            log.warning("run.overtaken", run=str(run), attempt=claimed.attempt)
             return
         self._loop.run(voice.close(_last_event(end), self._settings.event_seconds))
 
-    def _settle(self, claimed: ClaimedRun, end: RunEnd) -> bool:
-        """Save the end, again and again while Postgres is away."""
-        deadline = time.monotonic() + SETTLE_SECONDS
-        backoff = 0.1
-        while True:
-            try:
-                return settle_run(self._database, claimed.id, claimed.attempt, end)
-            except HeliconError as error:
-                if time.monotonic() > deadline:
-                    raise
-                log.warning("run.settle_again", run=str(claimed.id), error=error.message)
-            time.sleep(backoff)
-            backoff = min(backoff * 2, LONGEST_BACKOFF)
+
+def _persistently(work: Callable[[], T], seconds: float) -> T:
+    """Do `work`, again and again while Postgres is away, for `seconds` at most.
+
+    Raises:
+        HeliconError: DATABASE_WRITE_FAILED, it is still away.
+    """
+    deadline = time.monotonic() + seconds
+    backoff = 0.1
+    while True:
+        try:
+            return work()
+        except HeliconError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("run.write_again", error=error.message)
+        time.sleep(backoff)
+        backoff = min(backoff * 2, LONGEST_BACKOFF)
 
 
 def _last_event(end: RunEnd) -> Event:
