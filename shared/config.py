@@ -89,6 +89,7 @@ class WorkerSettings(Settings):
     worker_events: Switch = Field(default=False, description="on: Celery events, for Flower")
     coalesce_ms: float = Field(default=20, ge=0, le=1000, description="Deltas of a run within this time are joined, ms")
     lease_seconds: float = Field(default=6, ge=1, description="How long a run's lease lives without its worker, s")
+    queue_seconds: float = Field(default=60, gt=0, description="Longest wait of a chat in its queue, s")
     connect_seconds: float = Field(default=10, gt=0, description="Longest wait for a provider's connection, s")
     first_token_seconds: float = Field(default=60, gt=0, description="Longest wait for an answer's first token, s")
     next_token_seconds: float = Field(default=60, gt=0, description="Longest wait between two tokens, s")

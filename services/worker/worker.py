@@ -15,16 +15,17 @@ from services.worker.loop import LoopThread
 from services.worker.providers.providers import Providers, open_providers
 from services.worker.providers.tokens import count_tokens
 from services.worker.runs.active import ActiveRun, ActiveRuns, Interruption
-from services.worker.runs.chat import ChatWork
+from services.worker.runs.chat import ChatWork, recover_chat
+from services.worker.runs.keeper import Keeper
 from services.worker.runs.lifecycle import Lifecycle
 from services.worker.runs.work import Work
 from services.worker.tasks.run import register_run_task
 from shared.bus.connection import open_redis
 from shared.config import WorkerSettings
 from shared.contracts.live import LiveSettings
-from shared.queue import make_celery
+from shared.queue import TaskQueue, make_celery
 from shared.store.engine import open_database
-from shared.store.runs import ClaimedRun
+from shared.store.runs import ClaimedRun, Made
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def run_worker(settings: WorkerSettings, live: LiveSettings, urls: Mapping[str, 
         closing(
             open_database(settings.database_url, pool_size=settings.worker_pool, wait_seconds=settings.database_seconds)
         ) as database,
+        closing(TaskQueue(settings.redis_url, producers=1)) as queue,
         LoopThread() as loop,
         loop.entered(_on_loop(settings, live, urls)) as parts,
     ):
@@ -56,7 +58,11 @@ def run_worker(settings: WorkerSettings, live: LiveSettings, urls: Mapping[str, 
         async def interrupt() -> None:
             parts.active.interrupt_all(Interruption.RESTARTED)
 
-        with _drain(settings.drain_seconds, lambda: loop.run(interrupt())):
+        def recover(claimed: ClaimedRun, text: str) -> Made:
+            return recover_chat(database, claimed, text)
+
+        keeper = Keeper(settings, database, redis, queue, recover)
+        with _kept(keeper), _drain(settings.drain_seconds, lambda: loop.run(interrupt())):
             return _run_celery(settings, lifecycle)
 
 
@@ -69,6 +75,18 @@ async def _on_loop(settings: WorkerSettings, live: LiveSettings, urls: Mapping[s
         yield _OnLoop(publisher, active, providers)
         for service in services:
             service.cancel()
+
+
+@contextmanager
+def _kept(keeper: Keeper) -> Generator[None]:
+    ended = threading.Event()
+    thread = threading.Thread(target=keeper.keep, args=(ended,), name="keeper", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from uuid import UUID
 from redis import Redis
 
 from shared.bus.connection import Command, send
-from shared.bus.names import events_channel, events_stream
+from shared.bus.names import OPEN_RUNS, events_channel, events_stream
 from shared.contracts.events import START, Event, Place, encode, pack
 
 FIELD = b"e"
@@ -34,8 +34,8 @@ def event_commands(run: UUID, place: Place, event: bytes) -> list[Command]:
 
 
 def closing_commands(run: UUID, seconds: int) -> list[Command]:
-    """The Redis commands after a run's last event: its stream lives `seconds` from now."""
-    return [("EXPIRE", events_stream(run), seconds)]
+    """The Redis commands after a run's last event: its stream lives `seconds` from now, and it is no longer open."""
+    return [("EXPIRE", events_stream(run), seconds), ("HDEL", OPEN_RUNS, str(run))]
 
 
 def read_events(redis: Redis, run: UUID, after: Place = START) -> list[Entry]:

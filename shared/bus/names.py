@@ -8,6 +8,12 @@ STOPS = "helicon:stops"
 WORKERS = "helicon:workers"
 """A key that lives while a worker does."""
 
+OPEN_RUNS = "helicon:open"
+"""A hash of the runs whose last event has not been said, by id: their attempts."""
+
+KEEPER = "helicon:keeper"
+"""A lock: the worker that looks after the others' runs now."""
+
 
 def events_stream(run: UUID) -> str:
     """Stream of a run's events, for whoever comes late."""

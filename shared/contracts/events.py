@@ -10,6 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from shared.domain.errors import ErrorCode
+from shared.domain.runs import RunState
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -61,6 +64,13 @@ class Closed:
 
 
 Event = Text | Finished | Failed | Closed
+
+
+def last_event(state: RunState, usage: Usage, error_code: str | None, error: str | None) -> Finished | Failed:
+    """What a run in a final state says last."""
+    if state is RunState.FAILED:
+        return Failed(error_code or ErrorCode.INTERNAL, error or "The run failed.")
+    return Finished(usage, "stopped" if state is RunState.STOPPED else "complete")
 
 
 class Place(NamedTuple):

@@ -138,7 +138,8 @@ class Message(Row):
 class Run(Row):
     """One execution that answers a message. `job` is a `shared.contracts.jobs.Job`; `quota` tells whether it is paid.
 
-    `attempt` counts claims; a worker may write only with the attempt that it claimed.
+    `attempt` counts claims; a worker may write only with the attempt that it claimed. `sends` counts how often the run
+    was put into its queue since `queued_at`.
     """
 
     __tablename__ = "runs"
@@ -159,6 +160,7 @@ class Run(Row):
     job: Mapped[dict[str, Any]]
     quota: Mapped[bool]
     reserved: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    sends: Mapped[int] = mapped_column(Integer, server_default="1")
     queued_at: Mapped[datetime] = mapped_column(server_default=NOW)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

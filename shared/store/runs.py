@@ -3,7 +3,7 @@
 `start_run` and `settle_run` are SQL functions (`migrations/sql`), because every chat goes through them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,11 +12,11 @@ from uuid import UUID
 
 import orjson
 from psycopg.types.json import Jsonb
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from shared.contracts.events import Usage
+from shared.contracts.events import Failed, Finished, Usage, last_event
 from shared.contracts.jobs import ChatJob
 from shared.domain.context import Turn
 from shared.domain.runs import RecordType, RunKind, RunState, Surface
@@ -117,15 +117,33 @@ def claim_run(database: Database, run: UUID) -> ClaimedRun | None:
         update(Run)
         .where(Run.id == run, Run.state == RunState.QUEUED)
         .values(state=RunState.RUNNING, attempt=Run.attempt + 1, started_at=func.now())
-        .returning(Run.attempt, Run.message_id, Run.conversation_id, Run.job, Run.quota, Run.reserved)
+        .returning(*_CLAIM)
     )
     with database.call() as connection:
         row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
-    job = ChatJob.model_validate(row.job)
-    reserved = row.reserved if row.quota else None
-    return ClaimedRun(run, row.attempt, row.message_id, row.conversation_id, job, reserved)
+    return _claimed(*row) if row is not None else None
+
+
+def load_run(session: Session, run: UUID) -> ClaimedRun | None:
+    """A run as whoever claimed it last has it; None where there is none."""
+    row = session.execute(select(*_CLAIM).where(Run.id == run)).one_or_none()
+    return _claimed(*row) if row is not None else None
+
+
+_CLAIM = (
+    Run.id,
+    Run.attempt,
+    Run.message_id,
+    Run.conversation_id,
+    Run.job,
+    case((Run.quota, Run.reserved), else_=None),
+)
+
+
+def _claimed(
+    run: UUID, attempt: int, message: UUID, conversation: UUID, job: dict[str, Any], reserved: int | None
+) -> ClaimedRun:
+    return ClaimedRun(run, attempt, message, conversation, ChatJob.model_validate(job), reserved)
 
 
 def load_turns(session: Session, run: ClaimedRun, *, turns: int, since: datetime | None) -> list[Turn]:
@@ -145,22 +163,36 @@ NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnd:
-    """How a run ended.
+class Made:
+    """What a run has made so far, and what it costs. No tokens in `usage`: nothing, and the reserve comes back whole.
 
-    `context_tokens`: what it costs to show the turn to a model again; `price` in the usage's currency. No tokens in
-    `usage`: nothing was made, and the reserve comes back whole.
+    `context_tokens`: what it costs to show the turn to a model again; `price` is in the usage's currency.
     """
 
-    state: RunState
     answer: str = ""
-    error_code: str | None = None
-    error: str | None = None
     usage: Usage = NO_USAGE
     context_tokens: int = 0
     provider: str | None = None
     model: str | None = None
     price: Decimal = Decimal(0)
+
+
+NOTHING = Made()
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended, and what it made. `error_code` and `error` belong to a run that failed."""
+
+    state: RunState
+    made: Made = NOTHING
+    error_code: str | None = None
+    error: str | None = None
+
+    @property
+    def event(self) -> Finished | Failed:
+        """What the run says last."""
+        return last_event(self.state, self.made.usage, self.error_code, self.error)
 
 
 def settle_run(database: Database, run: UUID, attempt: int, end: RunEnd, *, since: RunState = RunState.RUNNING) -> bool:
@@ -179,12 +211,12 @@ def settle_run(database: Database, run: UUID, attempt: int, end: RunEnd, *, sinc
     Raises:
         HeliconError: DATABASE_WRITE_FAILED.
     """
-    usage = end.usage
+    made, usage = end.made, end.made.usage
     parameters = (
         run, attempt, since, end.state,
-        end.answer, end.error_code, end.error, Jsonb(asdict(usage)), end.context_tokens,
-        end.provider, end.model, usage.prompt_tokens, usage.completion_tokens,
-        end.price, usage.currency, usage.estimated,
+        made.answer, end.error_code, end.error, Jsonb(asdict(usage)), made.context_tokens,
+        made.provider, made.model, usage.prompt_tokens, usage.completion_tokens,
+        made.price, usage.currency, usage.estimated,
     )  # fmt: skip
     with database.call() as connection:
         return bool(connection.exec_driver_sql(_SETTLE, parameters).scalar_one())
@@ -205,23 +237,41 @@ class RunRecord:
     error: str | None
     usage: Usage
 
+    @property
+    def event(self) -> Finished | Failed:
+        """What the run said last. For a run that has ended."""
+        return last_event(self.state, self.usage, self.error_code, self.error)
+
 
 def find_run(session: Session, app: UUID, user: str, run: UUID) -> RunRecord | None:
     """The user's run of that id; None where it is nobody's or another's."""
-    query = (
-        select(
-            Run.id, Run.state, Run.attempt, Message.id, Message.conversation_id, Message.created_at,
-            Message.answer, Message.error_code, Message.error, Message.usage,
-        )
-        .join(Message, Message.id == Run.message_id)
-        .join(User, User.id == Run.owner)
-        .where(Run.id == run, Run.app_id == app, User.user_id == user)
-    )  # fmt: skip
-    row = session.execute(query).one_or_none()
-    if row is None:
-        return None
-    run_id, state, attempt, message, conversation, created_at, answer, error_code, error, usage = row
-    return RunRecord(
-        run_id, RunState(state), attempt, message, conversation, created_at, answer, error_code, error,
-        Usage(**(usage or {})),
-    )  # fmt: skip
+    mine = _RECORDS.join(User, User.id == Run.owner).where(Run.id == run, Run.app_id == app, User.user_id == user)
+    row = session.execute(mine).one_or_none()
+    return _record(*row) if row is not None else None
+
+
+def read_runs(session: Session, runs: Sequence[UUID]) -> list[RunRecord]:
+    """The runs of those ids, whosever they are."""
+    return [_record(*row) for row in session.execute(_RECORDS.where(Run.id.in_(runs)))]
+
+
+_RECORDS = select(
+    Run.id,
+    Run.state,
+    Run.attempt,
+    Message.id,
+    Message.conversation_id,
+    Message.created_at,
+    Message.answer,
+    Message.error_code,
+    Message.error,
+    Message.usage,
+).join(Message, Message.id == Run.message_id)
+
+
+def _record(
+    run: UUID, state: str, attempt: int, message: UUID, conversation: UUID, created_at: datetime,
+    answer: str, error_code: str | None, error: str | None, usage: dict[str, Any] | None,
+) -> RunRecord:  # fmt: skip
+    ended = Usage(**(usage or {}))
+    return RunRecord(run, RunState(state), attempt, message, conversation, created_at, answer, error_code, error, ended)

@@ -16,7 +16,7 @@ from shared.domain.runs import RunState, Surface
 from shared.store.apps import AppRecord
 from shared.store.engine import Database
 from shared.store.models import Conversation, LedgerEntry, Message, Run, User
-from shared.store.runs import RunEnd, claim_run, find_run, load_turns, settle_run, start_run
+from shared.store.runs import Made, RunEnd, claim_run, find_run, load_turns, settle_run, start_run
 
 
 def balance(database: Database, user: str = "ann") -> tuple[int, int]:
@@ -37,9 +37,9 @@ def entries(database: Database) -> list[tuple[str, int, int]]:
         return [tuple(row) for row in rows]
 
 
-def end(prompt: int, completion: int, state: RunState = RunState.SUCCEEDED, **changes) -> RunEnd:
+def end(prompt: int, completion: int, state: RunState = RunState.SUCCEEDED) -> RunEnd:
     usage = Usage(prompt_tokens=prompt, completion_tokens=completion)
-    return RunEnd(state, "An answer.", usage=usage, context_tokens=9, provider="demo", model="demo", **changes)
+    return RunEnd(state, Made("An answer.", usage, 9, "demo", "demo", Decimal("0.5")))
 
 
 def test_a_run_makes_its_user_conversation_message_and_reserve(database: Database, app: AppRecord):
@@ -60,7 +60,7 @@ def test_settling_gives_back_what_was_reserved_beyond_the_usage(database: Databa
     claimed = claim_run(database, new.run)
     assert claimed is not None
     assert (claimed.attempt, claimed.job, claimed.reserved) == (1, new.job, 120)
-    assert settle_run(database, new.run, 1, end(7, 3, price=Decimal("0.5")))
+    assert settle_run(database, new.run, 1, end(7, 3))
     assert entries(database)[-1] == ("settle", 110, 10)
     assert balance(database) == (990, 990)
     with database.read() as session:

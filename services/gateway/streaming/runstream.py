@@ -10,9 +10,7 @@ from redis import Redis
 
 from services.gateway.streaming.relay import Feed
 from shared.bus.event_log import Entry, read_events
-from shared.contracts.events import START, Closed, Event, Failed, Finished, Place, Text, decode
-from shared.domain.errors import ErrorCode
-from shared.domain.runs import RunState
+from shared.contracts.events import START, Closed, Event, Place, Text, decode
 from shared.store.runs import RunRecord
 
 log = structlog.get_logger()
@@ -89,11 +87,4 @@ def rebuild(record: RunRecord, after: int) -> Iterator[list[Numbered]]:
     if record.answer and after < 1:
         events.append((1, Text(record.answer)))
     seq = max(after, 1) + 1
-    end = _end_of(record)
-    yield [*events, (seq, end), (seq + 1, Closed())]
-
-
-def _end_of(record: RunRecord) -> Finished | Failed:
-    if record.state is RunState.FAILED:
-        return Failed(record.error_code or ErrorCode.INTERNAL, record.error or "The run failed.")
-    return Finished(record.usage, "stopped" if record.state is RunState.STOPPED else "complete")
+    yield [*events, (seq, record.event), (seq + 1, Closed())]

@@ -14,13 +14,13 @@ from services.gateway.streaming.runstream import Numbered, RunIds, follow, rebui
 from services.gateway.usecases.chats import PreparedChat, Question
 from shared.bus.event_log import append_events, read_events
 from shared.bus.stops import request_stop
-from shared.contracts.events import Closed, Event, Finished
+from shared.contracts.events import Closed
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
 from shared.domain.titles import cut_title
 from shared.queue import TaskQueue
 from shared.store.engine import Database
-from shared.store.runs import NO_USAGE, NewRun, RunEnd, RunRecord, StartedRun, find_run, settle_run, start_run
+from shared.store.runs import NewRun, RunEnd, RunRecord, StartedRun, find_run, settle_run, start_run
 
 log = structlog.get_logger()
 
@@ -121,8 +121,7 @@ class Runs:
         if record.state is RunState.QUEUED:
             end = RunEnd(RunState.STOPPED)
             if settle_run(self._database, run, record.attempt, end, since=RunState.QUEUED):
-                said: list[Event] = [Finished(NO_USAGE, "stopped"), Closed()]
-                append_events(self._redis, run, record.attempt + 1, said, self._event_seconds)
+                append_events(self._redis, run, record.attempt + 1, [end.event, Closed()], self._event_seconds)
                 return
         request_stop(self._redis, run)
 

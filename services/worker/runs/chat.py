@@ -12,14 +12,13 @@ from services.worker.loop import LoopThread
 from services.worker.providers.base import ChatMessage, ChatPart, ChatRequest, TextDelta, UsageReport
 from services.worker.providers.tokens import count_prompt, count_tokens
 from services.worker.runs.active import ActiveRun
-from services.worker.runs.work import Made
 from shared.contracts.events import Usage
 from shared.contracts.jobs import ChatJob
 from shared.domain.context import Turn, fit_turns
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.ledger import PRICE_UNIT, price_of
 from shared.store.engine import Database
-from shared.store.runs import ClaimedRun, load_turns
+from shared.store.runs import NOTHING, ClaimedRun, Made, load_turns
 
 Ask = Callable[[ChatJob, ChatRequest], AsyncGenerator[ChatPart]]
 """Begins a call to a job's provider."""
@@ -100,7 +99,7 @@ class ChatAnswer:
             async for part in parts:
                 match part:
                     case TextDelta(text):
-                        self._take(text)
+                        self.take(text)
                     case UsageReport():
                         self._report = part
 
@@ -112,7 +111,8 @@ class ChatAnswer:
         shown_again = count_tokens(job.query) + count_tokens(answer) + TURN_OVERHEAD if answer else 0
         return Made(answer, usage, shown_again, job.provider, job.model, _price(usage))
 
-    def _take(self, text: str) -> None:
+    def take(self, text: str) -> None:
+        """Take a piece of the answer."""
         if self._first_token is None:
             self._first_token = time.monotonic()
         text = text.replace("\0", "")  # which Postgres can't keep
@@ -161,7 +161,6 @@ class ChatWork:
         self, claimed: ClaimedRun, active: ActiveRun, loop: LoopThread, voice: Voice, database: Database, ask: Ask
     ) -> None:
         self._claimed = claimed
-        self._job = claimed.job
         self._active = active
         self._loop = loop
         self._voice = voice
@@ -171,20 +170,30 @@ class ChatWork:
 
     def do(self) -> None:
         """Ask, and say the answer as it comes."""
-        call = prepare_call(self._job, self._turns(), self._claimed.reserved)
+        call = _prepare(self._database, self._claimed)
         answer = self._answer = ChatAnswer(call, self._voice.text)
-        answering = answer.receive(self._ask(self._job, call.request))
+        answering = answer.receive(self._ask(call.job, call.request))
         self._loop.run(self._active.execute(answering))
 
     def made(self) -> Made:
         """The answer so far."""
-        return self._answer.made() if self._answer is not None else Made()
+        return self._answer.made() if self._answer is not None else NOTHING
 
-    def _turns(self) -> list[Turn]:
-        seconds = self._job.history_seconds
-        since = datetime.now(UTC) - timedelta(seconds=seconds) if seconds is not None else None
-        with self._database.read() as session:
-            return load_turns(session, self._claimed, turns=self._job.history_turns, since=since)
+
+def recover_chat(database: Database, claimed: ClaimedRun, text: str) -> Made:
+    """What another worker's chat had made, which was lost when it had said `text`."""
+    answer = ChatAnswer(_prepare(database, claimed), lambda _: None)
+    answer.take(text)
+    return answer.made()
+
+
+def _prepare(database: Database, claimed: ClaimedRun) -> ChatCall:
+    """The call of a claimed chat, with its conversation's earlier turns."""
+    job = claimed.job
+    since = datetime.now(UTC) - timedelta(seconds=job.history_seconds) if job.history_seconds is not None else None
+    with database.read() as session:
+        turns = load_turns(session, claimed, turns=job.history_turns, since=since)
+    return prepare_call(job, turns, claimed.reserved)
 
 
 def _price(usage: Usage) -> Decimal:

@@ -17,7 +17,6 @@ from services.worker.runs.active import ActiveRun, ActiveRuns, InterruptedRunErr
 from services.worker.runs.work import Work
 from shared.bus.leases import take_lease
 from shared.config import WorkerSettings
-from shared.contracts.events import Event, Failed, Finished
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
 from shared.store.engine import Database
@@ -118,23 +117,12 @@ class Lifecycle:
         return _SUCCEEDED
 
     def _end(self, claimed: ClaimedRun, voice: Voice, work: Work, outcome: _Outcome) -> None:
-        run, made = claimed.id, work.made()
-        end = RunEnd(
-            outcome.state,
-            made.answer,
-            outcome.error_code,
-            outcome.error,
-            made.usage,
-            made.context_tokens,
-            made.provider,
-            made.model,
-            made.price,
-        )
+        run, end = claimed.id, RunEnd(outcome.state, work.made(), outcome.error_code, outcome.error)
         settled = _persistently(lambda: settle_run(self._database, run, claimed.attempt, end), SETTLE_SECONDS)
         if not settled:
             log.warning("run.overtaken", run=str(run), attempt=claimed.attempt)
             return
-        self._loop.run(voice.close(_last_event(end), self._settings.event_seconds))
+        self._loop.run(voice.close(end.event, self._settings.event_seconds))
 
 
 def _persistently(work: Callable[[], T], seconds: float) -> T:
@@ -154,9 +142,3 @@ def _persistently(work: Callable[[], T], seconds: float) -> T:
             log.warning("run.write_again", error=error.message)
         time.sleep(backoff)
         backoff = min(backoff * 2, LONGEST_BACKOFF)
-
-
-def _last_event(end: RunEnd) -> Event:
-    if end.state is RunState.FAILED:
-        return Failed(end.error_code or ErrorCode.INTERNAL, end.error or "The run failed.")
-    return Finished(end.usage, "stopped" if end.state is RunState.STOPPED else "complete")

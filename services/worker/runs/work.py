@@ -1,23 +1,8 @@
-"""What every kind of run is to the lifecycle: something to do, and what came of it so far."""
+"""What every kind of run is to the lifecycle and the keeper."""
 
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Protocol
 
-from shared.contracts.events import Usage
-from shared.store.runs import NO_USAGE
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a run has made; the fields are those of `shared.store.runs.RunEnd`."""
-
-    answer: str = ""
-    usage: Usage = NO_USAGE
-    context_tokens: int = 0
-    provider: str | None = None
-    model: str | None = None
-    price: Decimal = Decimal(0)
+from shared.store.runs import Made
 
 
 class Work(Protocol):
