@@ -72,6 +72,7 @@ class GatewaySettings(Settings):
     )
     blocking_seconds: float = Field(default=100, gt=0, description="Longest wait of a blocking answer, s")
     ping_seconds: float = Field(default=10, gt=0, description="Silence on a stream before a ping, s")
+    write_seconds: float = Field(default=60, gt=0, description="Silence of a reader that takes nothing, s")
     key_cache_seconds: float = Field(
         default=3, gt=0, le=5, description="How long a key or an app is believed unchanged, s"
     )

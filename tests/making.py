@@ -6,7 +6,7 @@ import uuid_utils.compat as uuids
 
 from shared.contracts.jobs import ChatJob
 from shared.domain.runs import Surface
-from shared.store.runs import NewRun
+from shared.store.runs.start import NewRun
 
 
 def chat_job(**changes) -> ChatJob:
@@ -16,7 +16,7 @@ def chat_job(**changes) -> ChatJob:
 
 def new_run(app: UUID, user: str = "ann", **changes) -> NewRun:
     fields = {
-        "grant": 1000,
+        "first_grant": 1000,
         "quota": True,
         "surface": Surface.V1,
         "conversation": None,
@@ -24,10 +24,14 @@ def new_run(app: UUID, user: str = "ann", **changes) -> NewRun:
         "name": "Hello?",
         "inputs": {},
         "message": uuids.uuid7(),
+        "record_type": "text",
         "query": "Hello?",
         "run": uuids.uuid7(),
+        "kind": "chat",
         "queue": "chat",
-        "job": chat_job(),
+        "job": chat_job().model_dump(mode="json"),
         "bound": 120,
+        "turns": 10,
+        "context": 1000,
     }
-    return NewRun(app=app, user=user, **{**fields, **changes})
+    return NewRun(app=app, user_id=user, **{**fields, **changes})

@@ -9,7 +9,7 @@ from gunicorn.app.base import BaseApplication
 
 from shared.config import ConfigurationError, GatewaySettings, read_live_settings, read_settings, require
 
-REQUESTS_BEFORE_TIMEOUT = 60
+LONGEST_SILENCE = 60
 """Seconds without a sign of life after which gunicorn ends a worker."""
 
 
@@ -28,7 +28,7 @@ class GatewayServer(BaseApplication):
             "workers": self._settings.gateway_processes,
             "worker_class": "gevent",
             "worker_connections": self._settings.gateway_connections,
-            "timeout": REQUESTS_BEFORE_TIMEOUT,
+            "timeout": LONGEST_SILENCE,
             "graceful_timeout": int(self._settings.drain_seconds),
             "keepalive": 75,
             "backlog": 2048,

@@ -1,6 +1,5 @@
 """What the surfaces stand on: the process's connections and use cases, made once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gevent.lock import BoundedSemaphore
@@ -12,9 +11,9 @@ from services.gateway.usecases.chats import Chats
 from services.gateway.usecases.commands import Commands
 from services.gateway.usecases.runs import Runs
 from shared.bus.connection import open_redis
-from shared.catalogue.catalogue import load_catalogue
 from shared.config import GatewaySettings
 from shared.contracts.live import LiveSettings
+from shared.contracts.offers import Offers
 from shared.queue import TaskQueue
 from shared.store.engine import Database, open_database
 
@@ -50,7 +49,7 @@ class _FairPlaces:
         self._semaphore.release()
 
 
-def make_gateway(settings: GatewaySettings, live: LiveSettings, urls: Mapping[str, str]) -> Gateway:
+def make_gateway(settings: GatewaySettings, offers: Offers) -> Gateway:
     """Connect a gateway's parts; nothing is asked of Postgres or Redis yet but the relay's subscription."""
     database = open_database(
         settings.database_url,
@@ -62,15 +61,16 @@ def make_gateway(settings: GatewaySettings, live: LiveSettings, urls: Mapping[st
     relay = Relay(settings.events, backlog=settings.stream_backlog, tick_seconds=settings.ping_seconds)
     relay.start()
     queue = TaskQueue(settings.redis_url, settings.queue_producers)
+    runs = Runs(database, events, relay, queue, settings.event_seconds)
     return Gateway(
         settings=settings,
-        live=live,
+        live=offers.live,
         database=database,
         broker=open_redis(settings.redis_url, pool_size=2),
         events=events,
         relay=relay,
         accounts=Accounts(database, settings.key_cache_seconds),
-        chats=Chats(live, load_catalogue(), urls),
-        commands=Commands(database, live),
-        runs=Runs(database, events, relay, queue, settings.event_seconds),
+        chats=Chats(database, runs, offers),
+        commands=Commands(database, offers.live),
+        runs=runs,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Self, TypeVar
@@ -33,8 +33,13 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     @contextmanager
-    def entered(self, resource: AbstractAsyncContextManager[T]) -> Generator[T]:
-        """Enter `resource` on the loop and leave it there, both in one task."""
+    def entered(self, resource: AbstractAsyncContextManager[T], on_crash: Callable[[], None]) -> Generator[T]:
+        """Enter `resource` on the loop and leave it there, both in one task.
+
+        Args:
+            resource: whose `__aenter__` gives what the caller works with.
+            on_crash: is called when the resource ends before it is left.
+        """
         leave = asyncio.Event()
         entered: Future[T] = Future()
 
@@ -43,12 +48,14 @@ class LoopThread:
                 entered.set_result(value)
                 await leave.wait()
 
-        def failed(held: Future[None]) -> None:
+        def ended(held: Future[None]) -> None:
             if not entered.done():
                 entered.set_exception(held.exception() or RuntimeError("the resource was left before it was entered"))
+            elif not leave.is_set():
+                on_crash()
 
         holding = asyncio.run_coroutine_threadsafe(hold(), self._loop)
-        holding.add_done_callback(failed)
+        holding.add_done_callback(ended)
         try:
             yield entered.result()
         finally:

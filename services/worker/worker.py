@@ -1,8 +1,10 @@
 """A worker's process: its connections, its loop, and Celery around them."""
 
 import asyncio
+import os
+import signal
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,22 +12,19 @@ from typing import Any, cast
 from celery.signals import worker_shutting_down
 
 from services.worker.events.publisher import Publisher
-from services.worker.events.voice import Voice
 from services.worker.loop import LoopThread
 from services.worker.providers.providers import Providers, open_providers
 from services.worker.providers.tokens import count_tokens
-from services.worker.runs.active import ActiveRun, ActiveRuns, Interruption
-from services.worker.runs.chat import ChatWork, recover_chat
+from services.worker.runs.active import ActiveRuns, Interruption
 from services.worker.runs.keeper import Keeper
+from services.worker.runs.kinds import Kinds
 from services.worker.runs.lifecycle import Lifecycle
-from services.worker.runs.work import Work
 from services.worker.tasks.run import register_run_task
 from shared.bus.connection import open_redis
 from shared.config import WorkerSettings
-from shared.contracts.live import LiveSettings
+from shared.contracts.offers import Offers
 from shared.queue import TaskQueue, make_celery
 from shared.store.engine import open_database
-from shared.store.runs import ClaimedRun, Made
 
 
 @dataclass(frozen=True)
@@ -37,48 +36,47 @@ class _OnLoop:
     providers: Providers
 
 
-def run_worker(settings: WorkerSettings, live: LiveSettings, urls: Mapping[str, str]) -> int:
+def run_worker(settings: WorkerSettings, offers: Offers) -> int:
     """Execute runs until SIGTERM; let them go on for a while then, end them, and return Celery's exit code."""
     count_tokens("")  # load the vocabulary before the first chat has to wait for it
+    pool_size, wait_seconds = settings.worker_pool, settings.database_seconds
     with (
-        closing(open_redis(settings.events, pool_size=settings.worker_pool)) as redis,
-        closing(
-            open_database(settings.database_url, pool_size=settings.worker_pool, wait_seconds=settings.database_seconds)
-        ) as database,
+        closing(open_redis(settings.events, pool_size=pool_size)) as redis,
+        closing(open_database(settings.database_url, pool_size=pool_size, wait_seconds=wait_seconds)) as database,
         closing(TaskQueue(settings.redis_url, producers=1)) as queue,
         LoopThread() as loop,
-        loop.entered(_on_loop(settings, live, urls)) as parts,
+        loop.entered(_on_loop(settings, offers), _end_process) as parts,
     ):
-
-        def make_work(claimed: ClaimedRun, active: ActiveRun, voice: Voice) -> Work:
-            return ChatWork(claimed, active, loop, voice, database, parts.providers.chat)
-
-        lifecycle = Lifecycle(settings, database, redis, loop, parts.publisher, parts.active, make_work)
+        kinds = Kinds(database, loop, parts.providers)
+        lifecycle = Lifecycle(settings, database, redis, loop, parts.publisher, parts.active, kinds.make_work)
+        keeper = Keeper(settings, database, redis, queue, kinds.recover)
 
         async def interrupt() -> None:
             parts.active.interrupt_all(Interruption.RESTARTED)
 
-        def recover(claimed: ClaimedRun, text: str) -> Made:
-            return recover_chat(database, claimed, text)
-
-        keeper = Keeper(settings, database, redis, queue, recover)
         with _kept(keeper), _drain(settings.drain_seconds, lambda: loop.run(interrupt())):
             return _run_celery(settings, lifecycle)
 
 
 @asynccontextmanager
-async def _on_loop(settings: WorkerSettings, live: LiveSettings, urls: Mapping[str, str]) -> AsyncGenerator[_OnLoop]:
+async def _on_loop(settings: WorkerSettings, offers: Offers) -> AsyncGenerator[_OnLoop]:
     publisher = Publisher(settings.events)
     active = ActiveRuns(publisher, settings.events, settings.lease_seconds)
-    async with open_providers(settings, live, urls) as providers, asyncio.TaskGroup() as group:
+    async with open_providers(settings, offers) as providers, asyncio.TaskGroup() as group:
         services = [group.create_task(work) for work in (publisher.run(), active.keep_leases(), active.hear_stops())]
         yield _OnLoop(publisher, active, providers)
         for service in services:
             service.cancel()
 
 
+def _end_process() -> None:
+    """Shut down as on SIGTERM: without what lives on the loop no run can be executed."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @contextmanager
 def _kept(keeper: Keeper) -> Generator[None]:
+    """Let the keeper work in a thread of its own."""
     ended = threading.Event()
     thread = threading.Thread(target=keeper.keep, args=(ended,), name="keeper", daemon=True)
     thread.start()

@@ -14,6 +14,8 @@ from shared.bus.names import OPEN_RUNS, events_channel, events_stream
 from shared.contracts.events import START, Event, Place, encode, pack
 
 FIELD = b"e"
+FENCE = 0
+"""The `seq` of an entry that says nothing, but keeps older attempts from saying more."""
 LONGEST_RUN = 6 * 3600
 """Seconds that a stream lives when its run never says that it is closed."""
 
@@ -45,7 +47,7 @@ def read_events(redis: Redis, run: UUID, after: Place = START) -> list[Entry]:
         HeliconError: EVENTS_UNAVAILABLE.
     """
     (rows,) = send(redis, [("XRANGE", events_stream(run), f"({after}" if after != START else "-", "+")])
-    return [(Place.parse(entry), fields[FIELD]) for entry, fields in rows]
+    return _entries(rows)
 
 
 def append_events(redis: Redis, run: UUID, attempt: int, events: Sequence[Event], keep_seconds: int) -> None:
@@ -61,9 +63,17 @@ def append_events(redis: Redis, run: UUID, attempt: int, events: Sequence[Event]
     Raises:
         HeliconError: EVENTS_UNAVAILABLE.
     """
-    said = read_events(redis, run)
-    seq = said[-1][0].seq if said else 0
+    stream = events_stream(run)
+    fence: Command = ("XADD", stream, str(Place(attempt, FENCE)), FIELD, b"")
+    _, rows = send(redis, [fence, ("XRANGE", stream, "-", "+")])
+    said = _entries(rows)
     commands: list[Command] = []
-    for number, event in enumerate(events, seq + 1):
+    for number, event in enumerate(events, said[-1][0].seq + 1 if said else 1):
         commands += event_commands(run, Place(attempt, number), encode(event))
     send(redis, commands + closing_commands(run, keep_seconds))
+
+
+def _entries(rows: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    """What a stream holds, without fences."""
+    entries = ((Place.parse(place), fields[FIELD]) for place, fields in rows)
+    return [(place, event) for place, event in entries if place.seq != FENCE]

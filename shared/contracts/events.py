@@ -5,7 +5,9 @@ stand before the event's JSON on the wire, so that a relay can order events with
 the entry's id in the run's Redis stream: Redis itself refuses what an older attempt, or a second sending, would add.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -20,6 +22,15 @@ class Text:
 
     text: str
     kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another text stands in place of all that was said; `reason` tells why, in a word."""
+
+    text: str
+    reason: str
+    kind: Literal["replaced"] = "replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ class Closed:
     kind: Literal["closed"] = "closed"
 
 
-Event = Text | Finished | Failed | Closed
+Event = Text | Replaced | Finished | Failed | Closed
 
 
 def last_event(state: RunState, usage: Usage, error_code: str | None, error: str | None) -> Finished | Failed:
@@ -99,24 +110,33 @@ def encode(event: Event) -> bytes:
     return orjson.dumps(event)
 
 
-def decode(payload: bytes) -> Event:
-    """The event of a JSON text that `encode` wrote.
+def decode(payload: bytes) -> Event | None:
+    """The event of a JSON text that `encode` wrote; None for a kind that only a newer version knows.
 
-    Raises:
-        ValueError: it is none; a newer version of the other side may have written it.
+    Fields that only a newer version knows are left out.
     """
     fields: dict[str, Any] = orjson.loads(payload)
-    match fields.pop("kind", None):
+    match fields["kind"]:
         case "text":
-            return Text(**fields)
+            return Text(fields["text"])
+        case "replaced":
+            return Replaced(fields["text"], fields["reason"])
         case "finished":
-            return Finished(usage=Usage(**fields["usage"]), reason=fields["reason"])
+            return Finished(read_usage(fields["usage"]), fields["reason"])
         case "failed":
-            return Failed(**fields)
+            return Failed(fields["code"], fields["message"])
         case "closed":
             return Closed()
-        case other:
-            raise ValueError(f"unknown kind of event: {other!r}")
+        case _:
+            return None
+
+
+_USAGE_FIELDS = {field.name for field in dataclass_fields(Usage)}
+
+
+def read_usage(stored: Mapping[str, Any]) -> Usage:
+    """Usage from JSON; fields that only a newer version knows are left out."""
+    return Usage(**{name: value for name, value in stored.items() if name in _USAGE_FIELDS})
 
 
 def pack(place: Place, event: bytes) -> bytes:

@@ -1,8 +1,11 @@
 """What a run has to do, as the gateway decided it when the run began: the `job` column of its row."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from shared.domain.runs import RecordType
 
 
 class Sampling(BaseModel):
@@ -34,6 +37,8 @@ class ChatJob(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    queue: ClassVar[str] = "chat"
+    record_type: ClassVar[RecordType] = RecordType.TEXT
 
     kind: Literal["chat"] = "chat"
     provider: str
@@ -55,6 +60,23 @@ class CommandJob(BaseModel):
     """A slash command that the gateway answered by itself."""
 
     model_config = ConfigDict(frozen=True)
+    queue: ClassVar[str] = ""
+    record_type: ClassVar[RecordType] = RecordType.COMMAND
 
     kind: Literal["command"] = "command"
     query: str
+
+
+Job = Annotated[ChatJob | CommandJob, Field(discriminator="kind")]
+"""The job of any run. `queue` is where its workers take it from, `record_type` what its turn is counted as."""
+
+_JOB: TypeAdapter[ChatJob | CommandJob] = TypeAdapter(Job)
+
+
+def parse_job(stored: Mapping[str, Any]) -> ChatJob | CommandJob:
+    """A job as its run's row has it.
+
+    Raises:
+        ValidationError: a newer version may have written it.
+    """
+    return _JOB.validate_python(stored)

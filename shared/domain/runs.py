@@ -3,13 +3,6 @@
 from enum import StrEnum
 
 
-class RunKind(StrEnum):
-    """What a run makes; each kind is executed by a module of `services.worker.runs`."""
-
-    CHAT = "chat"
-    COMMAND = "command"
-
-
 class RunState(StrEnum):
     """A run is queued, claimed by one attempt of a worker, and ends in exactly one of three ways."""
 

@@ -30,8 +30,9 @@ class AppRecord:
 
 
 def read_app(app: App) -> AppRecord:
-    """The record of a row."""
-    return AppRecord(app.id, app.name, app.mode, app.disabled, AppSettings.model_validate(app.settings))
+    """The record of a row; settings that only a newer version knows are left out."""
+    known = {name: value for name, value in app.settings.items() if name in AppSettings.model_fields}
+    return AppRecord(app.id, app.name, app.mode, app.disabled, AppSettings.model_validate(known))
 
 
 def create_app(session: Session, name: str, mode: str, settings: dict[str, Any]) -> AppRecord:
@@ -62,7 +63,10 @@ def find_app(session: Session, name: str) -> AppRecord:
     Raises:
         HeliconError: NOT_FOUND.
     """
-    return read_app(_row(session, name))
+    app = session.scalar(select(App).where(App.name == name))
+    if app is None:
+        raise _unknown(name)
+    return read_app(app)
 
 
 def edit_app(session: Session, name: str, changes: dict[str, Any]) -> AppRecord:
@@ -71,7 +75,7 @@ def edit_app(session: Session, name: str, changes: dict[str, Any]) -> AppRecord:
     Raises:
         HeliconError: NOT_FOUND; INVALID_PARAM, a setting is unknown or wrong, and nothing was changed.
     """
-    app = _row(session, name)
+    app = _locked(session, name)
     app.settings = _checked({**app.settings, **changes}).model_dump(mode="json", exclude_unset=True)
     app.updated_at = func.now()
     session.flush()
@@ -84,18 +88,22 @@ def set_disabled(session: Session, name: str, *, disabled: bool) -> AppRecord:
     Raises:
         HeliconError: NOT_FOUND.
     """
-    app = _row(session, name)
+    app = _locked(session, name)
     app.disabled = disabled
     app.updated_at = func.now()
     session.flush()
     return read_app(app)
 
 
-def _row(session: Session, name: str) -> App:
+def _locked(session: Session, name: str) -> App:
     app = session.scalar(select(App).where(App.name == name).with_for_update())
     if app is None:
-        raise HeliconError(ErrorCode.NOT_FOUND, f"There is no app named {name!r}.")
+        raise _unknown(name)
     return app
+
+
+def _unknown(name: str) -> HeliconError:
+    return HeliconError(ErrorCode.NOT_FOUND, f"There is no app named {name!r}.")
 
 
 def _checked(settings: dict[str, Any]) -> AppSettings:

@@ -7,11 +7,11 @@ import uuid_utils.compat as uuids
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from shared.contracts.events import Usage
 from shared.contracts.jobs import CommandJob
-from shared.domain.runs import RecordType, RunKind, RunState, Surface
+from shared.domain.errors import ErrorCode, HeliconError
+from shared.domain.runs import RunState, Surface
 from shared.store.models import Conversation, Message, Run, User
-from shared.store.runs import RunRecord
+from shared.store.runs.read import RunRecord, read_runs
 from shared.store.users import see_user
 
 
@@ -34,22 +34,56 @@ def record_command(session: Session, turn: CommandTurn) -> RunRecord:
     conversation = None if turn.new_conversation else _current_conversation(session, user)
     if conversation is None:
         conversation = _open_conversation(session, turn, user)
+    job = CommandJob(query=turn.query)
     message = Message(
-        id=uuids.uuid7(), conversation_id=conversation, app_id=turn.app, owner=user, record_type=RecordType.COMMAND,
-        query=turn.query, answer=turn.answer, state=RunState.SUCCEEDED,
-    )  # fmt: skip
+        id=uuids.uuid7(),
+        conversation_id=conversation,
+        app_id=turn.app,
+        owner=user,
+        record_type=job.record_type,
+        query=turn.query,
+        answer=turn.answer,
+        state=RunState.SUCCEEDED,
+    )
     session.add(message)
     session.flush()
     run = Run(
-        id=uuids.uuid7(), kind=RunKind.COMMAND, queue="", state=RunState.SUCCEEDED, app_id=turn.app, owner=user,
-        conversation_id=conversation, message_id=message.id, quota=False, finished_at=func.now(),
-        job=CommandJob(query=turn.query).model_dump(mode="json"),
-    )  # fmt: skip
+        id=uuids.uuid7(),
+        kind=job.kind,
+        queue=job.queue,
+        state=RunState.SUCCEEDED,
+        app_id=turn.app,
+        owner=user,
+        conversation_id=conversation,
+        message_id=message.id,
+        quota=False,
+        finished_at=func.now(),
+        job=job.model_dump(mode="json"),
+    )
     session.add(run)
     session.flush()
-    return RunRecord(
-        run.id, RunState.SUCCEEDED, 0, message.id, conversation, message.created_at, turn.answer, None, None, Usage()
+    return read_runs(session, [run.id])[0]
+
+
+def read_inputs(session: Session, app: UUID, user: str, conversation: UUID) -> dict[str, str]:
+    """What filled the variables of the app's prompt when the user's conversation began.
+
+    Raises:
+        HeliconError: NOT_FOUND, the user has no such conversation.
+    """
+    inputs = session.scalar(
+        select(Conversation.inputs)
+        .join(User, User.id == Conversation.owner)
+        .where(
+            Conversation.id == conversation,
+            Conversation.app_id == app,
+            User.user_id == user,
+            Conversation.deleted_at.is_(None),
+        )
     )
+    if inputs is None:
+        raise HeliconError(ErrorCode.NOT_FOUND, "Conversation not found.")
+    return inputs
 
 
 def _current_conversation(session: Session, user: int) -> UUID | None:

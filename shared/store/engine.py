@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from shared.domain.errors import ErrorCode, HeliconError
@@ -58,7 +59,8 @@ class Database:
         """A session in one transaction: committed at the end, rolled back on any exception.
 
         Raises:
-            HeliconError: DATABASE_WRITE_FAILED, Postgres is away or too slow; nothing was written.
+            HeliconError: DATABASE_WRITE_FAILED, Postgres is away or too slow; as far as anyone knows, nothing was
+                written.
         """
         with self._place(ErrorCode.DATABASE_WRITE_FAILED), Session(self._transactions) as session, session.begin():
             yield session
@@ -84,6 +86,8 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
+            if _state(error) == _READ_ONLY:
+                self._engine.dispose()  # after a failover: these connections lead to what is only a copy now
             if _is_away(error):
                 raise HeliconError(failure, "The database is away. Try again in a moment.", retry_after=2) from error
             raise
@@ -121,9 +125,23 @@ def open_database(
     return Database(engine, limiter or threading.BoundedSemaphore(pool_size), wait_seconds)
 
 
+_AWAY_CLASSES = {"08", "40", "53", "57"}
+"""SQLSTATE classes: connection, rollback (deadlock), resources, operator intervention."""
+_READ_ONLY = "25006"
+_AWAY_STATES = {_READ_ONLY, "25P03", "55P03"}
+"""Read-only, idle too long, lock not available."""
+
+
+def _state(error: SQLAlchemyError) -> str | None:
+    """The SQLSTATE of an error that has one."""
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+
+
 def _is_away(error: SQLAlchemyError) -> bool:
-    """Whether the server, not the statement, is the cause: SQLSTATE classes 08, 53, 57, or no SQLSTATE at all."""
+    """Whether the server, not the statement, is the cause."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, TimeoutError)
-    state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or state[:2] in {"08", "53", "57"}
+        return isinstance(error, PoolTimeoutError)
+    state = _state(error)
+    if state is None:
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return error.connection_invalidated or state[:2] in _AWAY_CLASSES or state in _AWAY_STATES

@@ -129,8 +129,8 @@ class Message(Row):
     error_code: Mapped[str | None]
     error: Mapped[str | None]
     usage: Mapped[dict[str, Any] | None]
-    tokens: Mapped[int] = mapped_column(Integer, server_default="0")
-    context_tokens: Mapped[int] = mapped_column(Integer, server_default="0")
+    tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    context_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
@@ -139,7 +139,8 @@ class Run(Row):
     """One execution that answers a message. `job` is a `shared.contracts.jobs.Job`; `quota` tells whether it is paid.
 
     `attempt` counts claims; a worker may write only with the attempt that it claimed. `sends` counts how often the run
-    was put into its queue since `queued_at`.
+    was put into its queue since `queued_at`. `claim` and `settlement` are made up by whoever claims and ends it,
+    so that a step whose answer was lost on the way can be taken again.
     """
 
     __tablename__ = "runs"
@@ -162,6 +163,8 @@ class Run(Row):
     reserved: Mapped[int] = mapped_column(BigInteger, server_default="0")
     sends: Mapped[int] = mapped_column(Integer, server_default="1")
     queued_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    claim: Mapped[UUID | None]
+    settlement: Mapped[UUID | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -183,9 +186,9 @@ class LedgerEntry(Row):
     call: Mapped[int] = mapped_column(Integer, server_default="1")
     provider: Mapped[str | None]
     model: Mapped[str | None]
-    prompt_tokens: Mapped[int] = mapped_column(Integer, server_default="0")
-    completion_tokens: Mapped[int] = mapped_column(Integer, server_default="0")
-    tokens: Mapped[int] = mapped_column(Integer, server_default="0")
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    completion_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     price: Mapped[Any | None] = mapped_column(Numeric)
     currency: Mapped[str | None]
     estimated: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -194,13 +197,13 @@ class LedgerEntry(Row):
 
 
 class IdempotencyKey(Row):
-    """A client's key for a run that it asked for; `body` is the SHA-256 of what it asked."""
+    """A client's key for a run that it asked for; `body_sha256` tells what it asked, hex."""
 
     __tablename__ = "idempotency_keys"
 
     app_id: Mapped[UUID] = mapped_column(ForeignKey("apps.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
-    body: Mapped[bytes]
+    body_sha256: Mapped[str]
     run_id: Mapped[UUID]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -8,7 +8,6 @@ import pytest
 import uuid_utils.compat as uuids
 from redis import Redis
 
-from making import chat_job
 from servers import temporary_folder
 from services.launcher.embedded.valkey import EmbeddedValkey, embedded_valkey
 from services.worker.events.publisher import Publisher
@@ -17,7 +16,7 @@ from shared.bus.connection import open_redis
 from shared.bus.event_log import append_events, read_events
 from shared.bus.names import events_channel, events_stream, lease
 from shared.contracts.events import Closed, Failed, Finished, Place, Text, Usage, decode, unpack
-from shared.store.runs import ClaimedRun
+from shared.store.runs.claim import ClaimedRun
 
 FINISHED = Finished(Usage(prompt_tokens=1, completion_tokens=2))
 
@@ -30,7 +29,7 @@ def redis(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
 
 
 def claimed(attempt: int = 1) -> ClaimedRun:
-    return ClaimedRun(uuids.uuid7(), attempt, uuids.uuid7(), uuids.uuid7(), chat_job(), None)
+    return ClaimedRun(uuids.uuid7(), attempt, uuids.uuid7(), uuids.uuid7(), {}, None)
 
 
 def speak(url: str, work: Callable[[Publisher], Awaitable[None]]) -> None:

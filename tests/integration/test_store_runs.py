@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuids
@@ -9,14 +10,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from making import chat_job, new_run
+from making import new_run
 from shared.contracts.events import Usage
 from shared.domain.context import Turn
 from shared.domain.runs import RunState, Surface
 from shared.store.apps import AppRecord
 from shared.store.engine import Database
 from shared.store.models import Conversation, LedgerEntry, Message, Run, User
-from shared.store.runs import Made, RunEnd, claim_run, find_run, load_turns, settle_run, start_run
+from shared.store.runs.claim import ClaimedRun, claim_run, load_turns
+from shared.store.runs.read import find_run
+from shared.store.runs.settle import Made, RunEnd
+from shared.store.runs.settle import settle_run as settle_run_once
+from shared.store.runs.start import start_run
+
+
+def claim(database: Database, run: UUID) -> ClaimedRun | None:
+    return claim_run(database, run, uuids.uuid7())
+
+
+def settle_run(database: Database, run: UUID, attempt: int, end: RunEnd, since: RunState = RunState.RUNNING) -> bool:
+    return settle_run_once(database, run, attempt, end, uuids.uuid7(), since=since) == "settled"
 
 
 def balance(database: Database, user: str = "ann") -> tuple[int, int]:
@@ -57,7 +70,7 @@ def test_a_run_makes_its_user_conversation_message_and_reserve(database: Databas
 def test_settling_gives_back_what_was_reserved_beyond_the_usage(database: Database, app: AppRecord):
     new = new_run(app.id)
     start_run(database, new)
-    claimed = claim_run(database, new.run)
+    claimed = claim(database, new.run)
     assert claimed is not None
     assert (claimed.attempt, claimed.job, claimed.reserved) == (1, new.job, 120)
     assert settle_run(database, new.run, 1, end(7, 3))
@@ -72,7 +85,7 @@ def test_settling_gives_back_what_was_reserved_beyond_the_usage(database: Databa
 def test_a_run_that_made_nothing_gets_its_whole_reserve_back(database: Database, app: AppRecord):
     new = new_run(app.id)
     start_run(database, new)
-    claim_run(database, new.run)
+    claim(database, new.run)
     assert settle_run(database, new.run, 1, RunEnd(RunState.FAILED, error_code="provider_failed", error="It failed."))
     assert entries(database)[-1] == ("refund", 120, 0)
     assert balance(database) == (1000, 1000)
@@ -83,16 +96,16 @@ def test_usage_beyond_what_is_left_takes_the_user_to_zero_and_the_rest_is_an_ove
 ):
     new = new_run(app.id)
     start_run(database, new)
-    claim_run(database, new.run)
+    claim(database, new.run)
     assert settle_run(database, new.run, 1, end(1500, 100))
     assert entries(database)[-2:] == [("settle", -880, 1600), ("overrun", 0, 600)]
     assert balance(database) == (0, 0)
 
 
 def test_with_quota_off_balances_stand_still_and_usage_is_recorded(database: Database, app: AppRecord):
-    new = new_run(app.id, grant=0, quota=False)
+    new = new_run(app.id, first_grant=0, quota=False)
     assert start_run(database, new).outcome == "started"
-    claimed = claim_run(database, new.run)
+    claimed = claim(database, new.run)
     assert claimed is not None
     assert claimed.reserved is None
     settle_run(database, new.run, 1, end(7, 3))
@@ -120,14 +133,32 @@ def test_a_run_is_claimed_once(database: Database, app: AppRecord):
     new = new_run(app.id)
     start_run(database, new)
     with ThreadPoolExecutor(8) as threads:
-        claims = list(threads.map(lambda _: claim_run(database, new.run), range(8)))
+        claims = list(threads.map(lambda _: claim(database, new.run), range(8)))
     assert sum(claim is not None for claim in claims) == 1
+
+
+def test_a_claim_whose_answer_was_lost_is_taken_again(database: Database, app: AppRecord):
+    new, mine = new_run(app.id), uuids.uuid7()
+    start_run(database, new)
+    first = claim_run(database, new.run, mine)
+    assert first is not None
+    assert claim_run(database, new.run, mine) == first
+    assert claim_run(database, new.run, uuids.uuid7()) is None
+
+
+def test_a_settlement_whose_answer_was_lost_is_known_again(database: Database, app: AppRecord):
+    new, mine = new_run(app.id), uuids.uuid7()
+    start_run(database, new)
+    claim(database, new.run)
+    answers = [settle_run_once(database, new.run, 1, end(1, 1), which) for which in (mine, mine, uuids.uuid7())]
+    assert answers == ["settled", "already", "overtaken"]
+    assert balance(database) == (998, 998)
 
 
 def test_a_run_is_settled_once_and_by_its_own_attempt(database: Database, app: AppRecord):
     new = new_run(app.id)
     start_run(database, new)
-    claim_run(database, new.run)
+    claim(database, new.run)
     assert not settle_run(database, new.run, 2, end(1, 1))
     assert not settle_run(database, new.run, 0, end(1, 1), since=RunState.QUEUED)
     assert settle_run(database, new.run, 1, end(1, 1))
@@ -139,19 +170,19 @@ def test_a_queued_run_that_is_stopped_can_no_longer_be_claimed(database: Databas
     new = new_run(app.id)
     start_run(database, new)
     assert settle_run(database, new.run, 0, RunEnd(RunState.STOPPED), since=RunState.QUEUED)
-    assert claim_run(database, new.run) is None
+    assert claim(database, new.run) is None
     assert balance(database) == (1000, 1000)
 
 
 def test_a_conversation_goes_on_with_its_earlier_turns_and_reserves_for_them(database: Database, app: AppRecord):
     first = new_run(app.id)
     conversation = start_run(database, first).conversation
-    claim_run(database, first.run)
+    claim(database, first.run)
     settle_run(database, first.run, 1, end(7, 3))
     second = new_run(app.id, conversation=conversation)
     assert start_run(database, second).conversation == conversation
     assert entries(database)[-1] == ("reserve", -129, 0)
-    claimed = claim_run(database, second.run)
+    claimed = claim(database, second.run)
     assert claimed is not None
     with database.read() as session:
         assert load_turns(session, claimed, turns=10, since=None) == [Turn("Hello?", "An answer.", 9)]
@@ -176,10 +207,10 @@ def test_on_the_muse_surface_a_user_stays_in_the_current_conversation(database: 
 
 
 def test_an_idempotency_key_joins_the_run_that_it_began(database: Database, app: AppRecord):
-    first = new_run(app.id, idempotency_key="k", body_sha256=b"a")
-    again = new_run(app.id, idempotency_key="k", body_sha256=b"a")
-    other = new_run(app.id, idempotency_key="k", body_sha256=b"b")
-    somebody = new_run(app.id, user="bob", idempotency_key="k", body_sha256=b"b")
+    first = new_run(app.id, idempotency_key="k", body_sha256="a")
+    again = new_run(app.id, idempotency_key="k", body_sha256="a")
+    other = new_run(app.id, idempotency_key="k", body_sha256="b")
+    somebody = new_run(app.id, user="bob", idempotency_key="k", body_sha256="b")
     started = start_run(database, first)
     joined = start_run(database, again)
     assert (joined.outcome, joined.run, joined.message, joined.created_at) == (
@@ -191,7 +222,7 @@ def test_an_idempotency_key_joins_the_run_that_it_began(database: Database, app:
 
 def test_the_same_idempotency_key_at_once_begins_one_run(database: Database, app: AppRecord):
     def begin(_: int) -> str:
-        return start_run(database, new_run(app.id, idempotency_key="k", body_sha256=b"a")).outcome
+        return start_run(database, new_run(app.id, idempotency_key="k", body_sha256="a")).outcome
 
     with ThreadPoolExecutor(8) as threads:
         outcomes = list(threads.map(begin, range(8)))
@@ -217,12 +248,12 @@ def test_the_ledgers_sum_is_the_column_whatever_is_used(database: Database, app:
     user = f"user-{uuids.uuid7()}"
     left = 1000
     for bound, prompt, completion, stopped in calls:
-        new = new_run(app.id, user=user, bound=bound, job=chat_job(history_turns=0))
+        new = new_run(app.id, user=user, bound=bound, turns=0)
         if start_run(database, new).outcome == "quota_exceeded":
             assert left == 0
             break
         state = RunState.STOPPED if stopped else RunState.SUCCEEDED
-        claim_run(database, new.run)
+        claim(database, new.run)
         settle_run(database, new.run, 1, end(prompt, completion, state))
         left = max(0, left - prompt - completion)
         assert balance(database, user) == (left, left)

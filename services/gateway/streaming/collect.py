@@ -7,7 +7,7 @@ import gevent
 
 from services.gateway.streaming.frames import known_code
 from services.gateway.streaming.runstream import Numbered
-from shared.contracts.events import Closed, Failed, Finished, Text, Usage
+from shared.contracts.events import Closed, Failed, Finished, Replaced, Text, Usage
 from shared.domain.errors import ErrorCode, HeliconError
 
 
@@ -45,6 +45,8 @@ def _collect(batches: Iterator[list[Numbered]]) -> Answer:
             match event:
                 case Text(text):
                     texts.append(text)
+                case Replaced(text):
+                    texts = [text]
                 case Finished(usage):
                     return Answer("".join(texts), usage)
                 case Failed(code, message):

@@ -8,7 +8,7 @@ import orjson
 
 from services.gateway.streaming.errors import error_fields
 from services.gateway.streaming.runstream import RunIds
-from shared.contracts.events import Closed, Event, Failed, Finished, Text, Usage
+from shared.contracts.events import Closed, Event, Failed, Finished, Replaced, Text, Usage
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.ledger import price_of
 
@@ -31,6 +31,8 @@ class Frames:
         match event:
             case Text():
                 return self._text_head + orjson.dumps(event.text) + b"}"
+            case Replaced(text, reason):
+                return orjson.dumps({**self._common("message_replace"), "answer": text, "reason": reason})
             case Finished():
                 return orjson.dumps(
                     {

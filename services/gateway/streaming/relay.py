@@ -27,6 +27,8 @@ log = structlog.get_logger()
 READ_BYTES = 256 * 1024
 ACK_SECONDS = 5
 LONGEST_BACKOFF = 2.0
+SILENCE_SECONDS = 15
+"""After so long without a word Redis is asked whether it is there, and after as long again given up."""
 
 
 class Feed:
@@ -89,10 +91,10 @@ class Relay:
     """
 
     def __init__(self, url: str, *, backlog: int, tick_seconds: float) -> None:
-        self._pool: Any = cast("Any", ConnectionPool).from_url(
-            url, protocol=2, socket_connect_timeout=3, socket_keepalive=True
+        pool: Any = cast("Any", ConnectionPool).from_url(
+            url, protocol=2, socket_connect_timeout=3, socket_timeout=SILENCE_SECONDS, socket_keepalive=True
         )
-        self._connection: Any = None
+        self._connection: Any = pool.make_connection()
         self._sending = BoundedSemaphore()
         self._feeds: dict[bytes, list[Feed]] = {}
         self._backlog = backlog
@@ -127,8 +129,8 @@ class Relay:
         try:
             if listeners[0].subscribed.is_set():
                 feed.acknowledge()
-            elif self.connected.is_set():
-                self._send("SUBSCRIBE", feed.channel)
+            else:
+                self._send(b"SUBSCRIBE", feed.channel)
             if not feed.subscribed.wait(ACK_SECONDS):
                 raise _away()
             yield feed
@@ -140,15 +142,20 @@ class Relay:
         listeners.remove(feed)
         if not listeners:
             del self._feeds[feed.channel]
-            if self.connected.is_set():
-                self._send("UNSUBSCRIBE", feed.channel)
+            self._send(b"UNSUBSCRIBE", feed.channel)
 
-    def _send(self, *command: str | bytes) -> None:
-        try:
-            with self._sending:
-                self._connection.send_packed_command([cast("Any", hiredis).pack_command(command)], check_health=False)
-        except (RedisError, OSError) as error:
-            log.warning("relay.send_failed", error=str(error))  # the reader sees the same and connects anew
+    def _send(self, command: bytes, *channels: bytes) -> None:
+        """Say a command, as long as there is a connection; a new one is told all channels at once."""
+        with self._sending:
+            # What was true before others had their turn need not be true any more.
+            resumed = command == b"UNSUBSCRIBE" and channels[0] in self._feeds
+            if resumed or not self.connected.is_set():
+                return
+            packed = cast("Any", hiredis).pack_command((command, *channels))
+            try:
+                self._connection.send_packed_command([packed], check_health=False)
+            except (RedisError, OSError) as error:
+                log.warning("relay.send_failed", error=str(error))  # the reader sees the same and connects anew
 
     def _read_forever(self) -> None:
         backoff = 0.1
@@ -157,49 +164,58 @@ class Relay:
                 self._connect()
                 backoff = 0.1
                 self._read()
-            except (RedisError, OSError, EOFError) as error:
+            except (RedisError, hiredis.HiredisError, OSError, EOFError) as error:
                 log.warning("relay.disconnected", error=str(error))
             self._disconnect()
             gevent.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
 
     def _connect(self) -> None:
-        self._connection = self._pool.make_connection()
         self._connection.connect()
-        self._connection._get_socket().settimeout(None)  # noqa: SLF001 - its own reader halves the relay's pace
         self.connected.set()
         if self._feeds:
-            self._send("SUBSCRIBE", *self._feeds)
+            self._send(b"SUBSCRIBE", *self._feeds)
 
     def _disconnect(self) -> None:
         self.connected.clear()
         for feeds in self._feeds.values():
             for feed in feeds:
                 feed.subscribed.clear()
-        if self._connection is not None:
-            self._connection.disconnect()
+        self._connection.disconnect()
 
     def _read(self) -> None:
-        receive = self._connection._get_socket().recv  # noqa: SLF001 - as above
+        receive = self._connection._get_socket().recv  # noqa: SLF001 - redis-py's own reader halves the relay's pace
         reader = hiredis.Reader()
+        asked = False
         while True:
-            read = receive(READ_BYTES)
+            try:
+                read = receive(READ_BYTES)
+            except TimeoutError:
+                if asked:
+                    raise
+                asked = True
+                self._send(b"PING")
+                continue
             if not read:
                 raise EOFError("Redis closed the connection")
+            asked = False
             reader.feed(read)
             while (message := reader.gets()) is not False:
-                self._dispatch(cast("list[Any]", message))
+                self._dispatch(message)
             gevent.sleep(0)  # a socket that always has more would never let the readers run
 
-    def _dispatch(self, message: list[Any]) -> None:
-        kind, channel, payload = message
-        feeds = self._feeds.get(channel, ())
+    def _dispatch(self, message: object) -> None:
+        if isinstance(message, hiredis.HiredisError):
+            raise message
+        if not isinstance(message, list):
+            return  # the answer to a PING before the first subscription
+        kind, channel, payload = cast("list[Any]", [*message, None])[:3]
         if kind == b"message":
             entry = unpack(payload)
-            for feed in feeds:
+            for feed in self._feeds.get(channel, ()):
                 feed.put(entry)
         elif kind == b"subscribe":
-            for feed in feeds:
+            for feed in self._feeds.get(channel, ()):
                 feed.acknowledge()
 
     def _tick_forever(self) -> None:

@@ -1,6 +1,6 @@
 """A run as a reader sees it: its events in order, each once, from wherever the reader left off to the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,8 +10,9 @@ from redis import Redis
 
 from services.gateway.streaming.relay import Feed
 from shared.bus.event_log import Entry, read_events
-from shared.contracts.events import START, Closed, Event, Place, Text, decode
-from shared.store.runs import RunRecord
+from shared.contracts.events import START, Closed, Event, Place, Replaced, Text, decode
+from shared.domain.errors import HeliconError
+from shared.store.runs.read import RunRecord
 
 log = structlog.get_logger()
 
@@ -29,51 +30,113 @@ class RunIds:
     created_at: datetime
 
 
-def follow(feed: Feed, redis: Redis, run: UUID, said: list[Entry]) -> Iterator[list[Numbered]]:
-    """The run's events as they come, up to and with `Closed`; an empty list where none came for a while.
+@dataclass(frozen=True)
+class RunStream:
+    """A run that is being followed, until `close`.
+
+    `batches`: its events as they come, an empty batch where nothing came for a while. `after`: events up to this
+    `seq` are not wanted.
+    """
+
+    ids: RunIds
+    batches: Iterator[list[Numbered]]
+    close: Callable[[], None]
+    after: int = 0
+
+
+class Follower:
+    """Follows one run for one reader.
 
     Args:
         feed: of the run's channel.
         redis: where the run's stream is, for what the feed does not have.
         run: its id.
-        said: what the stream held after the feed was subscribed.
-
-    Raises:
-        HeliconError: EVENTS_UNAVAILABLE.
+        find: the run as the database has it.
     """
-    last = START
-    idle = False
-    entries = said
-    while True:
-        entries, last = _in_order(entries, last, redis, run)
-        events = [(place.seq, decode(payload)) for place, payload in entries]
-        if events or idle:
-            yield events
-        if events and isinstance(events[-1][1], Closed):
-            return
-        if feed.overrun:
-            log.warning("stream.reader_too_slow", run=str(run))
-            return
-        entries = feed.take()
-        idle = not entries
-        if idle:
-            entries = read_events(redis, run, last)
 
+    def __init__(self, feed: Feed, redis: Redis, run: UUID, find: Callable[[], RunRecord | None]) -> None:
+        self._feed = feed
+        self._redis = redis
+        self._run = run
+        self._find = find
+        self._last = START
+        self._length = 0
 
-def _in_order(entries: list[Entry], last: Place, redis: Redis, run: UUID) -> tuple[list[Entry], Place]:
-    """`entries` without those that are not after `last`, and with those that are missing between."""
-    kept: list[Entry] = []
-    for entry in entries:
-        place = entry[0]
-        if place <= last:
-            continue
-        if place.seq > last.seq + 1:
-            missing = [other for other in read_events(redis, run, last) if other[0] < place]
-            kept += missing
-            log.info("stream.gap", run=str(run), after=str(last), before=str(place), filled=len(missing))
-        kept.append(entry)
-        last = place
-    return kept, last
+    def follow(self, said: list[Entry]) -> Iterator[list[Numbered]]:
+        """The run's events, up to and with `Closed`; an empty list where none came for a while.
+
+        While Redis is away nothing comes; when the run has ended meanwhile, and nobody says so any more, the rest
+        comes from the database.
+
+        Args:
+            said: what the stream held after the feed was subscribed.
+        """
+        events = self._decode(self._in_order(said))
+        idle = False
+        while True:
+            if events or idle:
+                yield events
+            if events and isinstance(events[-1][1], Closed):
+                return
+            if self._feed.overrun:
+                log.warning("stream.reader_too_slow", run=str(self._run))
+                return
+            entries = self._feed.take()
+            idle = not entries
+            events = self._decode(self._in_order(entries)) if entries else self._look()
+
+    def _look(self) -> list[Numbered]:
+        """What the feed did not say: from the stream, or from the database once the run has ended there."""
+        try:
+            record = self._find()
+            entries = read_events(self._redis, self._run, self._last)
+        except HeliconError as error:
+            log.warning("stream.away", run=str(self._run), error=error.message)
+            return []
+        events = self._decode(self._in_order(entries))
+        if record is None or not record.state.final or (events and isinstance(events[-1][1], Closed)):
+            return events
+        log.warning("stream.end_from_database", run=str(self._run))
+        return [*events, *self._end(record)]
+
+    def _end(self, record: RunRecord) -> list[Numbered]:
+        seq = self._last.seq
+        rest = record.answer[self._length :]
+        end = [Text(rest)] if rest else []
+        return list(enumerate([*end, record.event, Closed()], seq + 1))
+
+    def _in_order(self, entries: list[Entry]) -> list[Entry]:
+        """`entries` without those that are not after the last, and with those that are missing between."""
+        kept: list[Entry] = []
+        for entry in entries:
+            place = entry[0]
+            if place <= self._last:
+                continue
+            if place.seq > self._last.seq + 1:
+                kept += self._missing(place)
+            kept.append(entry)
+            self._last = place
+        return kept
+
+    def _missing(self, before: Place) -> list[Entry]:
+        try:
+            entries = [entry for entry in read_events(self._redis, self._run, self._last) if entry[0] < before]
+        except HeliconError:
+            entries = []
+        log.info("stream.gap", run=str(self._run), after=str(self._last), before=str(before), filled=len(entries))
+        return entries
+
+    def _decode(self, entries: list[Entry]) -> list[Numbered]:
+        events: list[Numbered] = []
+        for place, payload in entries:
+            event = decode(payload)
+            if event is None:
+                log.info("stream.unknown_event", run=str(self._run))
+                continue
+            if isinstance(event, Text):
+                self._length += len(event.text)
+            events.append((place.seq, event))
+        return events
 
 
 def rebuild(record: RunRecord, after: int) -> Iterator[list[Numbered]]:
@@ -81,10 +144,10 @@ def rebuild(record: RunRecord, after: int) -> Iterator[list[Numbered]]:
 
     Args:
         record: the run.
-        after: `seq` of the last event that the reader has; 0 for none.
+        after: `seq` of the last event that the reader has; 0 for none. One that has some is given the whole answer in
+            place of it: nobody knows any more which part it has.
     """
-    events: list[Numbered] = []
-    if record.answer and after < 1:
-        events.append((1, Text(record.answer)))
-    seq = max(after, 1) + 1
-    yield [*events, (seq, record.event), (seq + 1, Closed())]
+    answer: list[Event] = []
+    if record.answer:
+        answer.append(Replaced(record.answer, "expired") if after else Text(record.answer))
+    yield list(enumerate([*answer, record.event, Closed()], after + 1))

@@ -10,7 +10,6 @@ from services.gateway.streaming.runstream import Numbered
 
 PING = b"event: ping\n\n"
 
-CONTENT_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """What keeps proxies from holding frames back."""
 

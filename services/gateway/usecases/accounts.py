@@ -16,7 +16,7 @@ class Accounts:
 
     def __init__(self, database: Database, cache_seconds: float) -> None:
         self._database = database
-        self._holders = TTLCache[str, KeyHolder | None, float](CEILING, cache_seconds)
+        self._holders = TTLCache[str, tuple[KeyHolder | None], float](CEILING, cache_seconds)
         self._apps = TTLCache[str, AppRecord, float](CEILING, cache_seconds)
 
     def holder(self, key: str) -> KeyHolder | None:
@@ -25,10 +25,12 @@ class Accounts:
         Raises:
             HeliconError: DATABASE_READ_FAILED.
         """
-        if key not in self._holders:
+        found = self._holders.get(key)
+        if found is None:
             with self._database.read() as session:
-                self._holders[key] = find_holder(session, key)
-        return self._holders.get(key)
+                found = (find_holder(session, key),)
+            self._holders[key] = found
+        return found[0]
 
     def app(self, name: str = DEFAULT_APP) -> AppRecord:
         """The app of that name.

@@ -1,17 +1,28 @@
-"""What a chat is to be: the app's settings over the live ones, and the model that they lead to."""
+"""Chats: the app's settings over the live ones, the model that they lead to, and the run that they begin."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from shared.catalogue.catalogue import Catalogue, Model
+import orjson
+import uuid_utils.compat as uuids
+
+from services.gateway.streaming.runstream import RunStream
+from services.gateway.usecases.runs import Runs
+from shared.catalogue.catalogue import Model
 from shared.contracts.apps import AppSettings
 from shared.contracts.jobs import ChatJob, Retries, Sampling
-from shared.contracts.live import LiveSettings, Llm
-from shared.domain.errors import ErrorCode, HeliconError
+from shared.contracts.live import Base, Llm
+from shared.contracts.offers import Offers
 from shared.domain.inputs import check_inputs, fill_prompt
 from shared.domain.runs import Surface
+from shared.domain.titles import cut_title
 from shared.store.apps import AppRecord
+from shared.store.conversations import read_inputs
+from shared.store.engine import Database
+from shared.store.runs.start import NewRun
 
 MESSAGE_OVERHEAD = 8
 """Tokens that a message costs beside its text, at most."""
@@ -30,89 +41,105 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedChat:
-    """A question ready to be run. `bound`: the most it may cost in tokens, without the earlier turns."""
+class Idempotency:
+    """A client's key for a request, and the SHA-256 (hex) of what it asks."""
 
-    job: ChatJob
-    inputs: dict[str, str]
-    bound: int
-    grant: int
-    quota: bool
+    key: str
+    body_sha256: str
+
+    @classmethod
+    def of(cls, key: str, body: Mapping[str, Any]) -> "Idempotency":
+        """The same for the same body, in whatever order its fields stand."""
+        return cls(key, hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest())
 
 
 class Chats:
-    """Prepares chats.
+    """Begins chats.
 
     Args:
-        live: the live settings.
-        catalogue: providers and models.
-        urls: base URL of each provider.
+        database: has the conversations.
+        runs: executes them.
+        offers: the models.
     """
 
-    def __init__(self, live: LiveSettings, catalogue: Catalogue, urls: Mapping[str, str]) -> None:
-        self._live = live
-        self._catalogue = catalogue
-        self._urls = urls
+    def __init__(self, database: Database, runs: Runs, offers: Offers) -> None:
+        self._database = database
+        self._runs = runs
+        self._offers = offers
 
-    @property
-    def live(self) -> LiveSettings:
-        """The live settings in force."""
-        return self._live
-
-    def prepare(self, question: Question) -> PreparedChat:
-        """The job of a question.
+    def ask(self, question: Question, idempotency: Idempotency | None = None) -> RunStream:
+        """Begin the run that answers a question, or join the one that the idempotency key began.
 
         Raises:
             HeliconError: INVALID_PARAM, the inputs don't fit the form; APP_UNAVAILABLE, MODEL_UNSUPPORTED or
-                NO_PROVIDER_KEY, no model can be asked.
+                NO_PROVIDER_KEY, no model can be asked; else as `Runs.start`.
         """
-        settings = question.app.settings
-        inputs = check_inputs([field.as_input_field() for field in settings.form], question.inputs)
-        model = self.model(settings)
-        base, llm = self._live.base, self._live.llm
-        prompt = fill_prompt(settings.prompt or base.character, inputs)
-        answer_limit = min(settings.max_tokens or llm.max_tokens, model.answer)
-        job = ChatJob(
-            provider=model.provider,
-            model=model.name,
-            system_prompt=prompt,
-            query=question.query,
-            sampling=_sampling(settings, llm),
-            answer_limit=answer_limit,
-            context=model.context,
-            history_turns=base.max_qa_pair,
-            history_seconds=base.context_expire_time if question.surface is Surface.MUSE else None,
-            retries=Retries(times=base.llm_retry_times, interval=base.llm_retry_interval / 1000),
-            prompt_price=str(settings.prompt_price if settings.prompt_price is not None else model.prompt_price),
-            completion_price=str(
-                settings.completion_price if settings.completion_price is not None else model.completion_price
-            ),
-            currency=model.currency if settings.prompt_price is None else settings.currency,
-        )
-        grant = base.token_per_user if settings.token_per_user is None else settings.token_per_user
-        quota = grant > 0 and not (question.surface is Surface.MUSE and question.user in base.admin_user_ids)
+        live, settings = self._offers.live, question.app.settings
+        inputs = self._inputs(question)
+        prompt = fill_prompt(settings.prompt or live.base.character, inputs)
+        job = _job(question, prompt, self._offers.model(settings.provider, settings.model), live.base, live.llm)
+        grant = first_grant(settings, live.base)
+        free = question.surface is Surface.MUSE and question.user in live.base.admin_user_ids
         # A token is never shorter than a byte, so bytes are an upper bound that costs nothing to count.
         new_bytes = len(prompt.encode()) + len(question.query.encode())
-        return PreparedChat(job, inputs, new_bytes + 3 * MESSAGE_OVERHEAD + answer_limit, grant, quota)
+        new = NewRun(
+            app=question.app.id,
+            user_id=question.user,
+            first_grant=grant,
+            quota=grant > 0 and not free,
+            surface=question.surface,
+            conversation=question.conversation,
+            new_conversation=uuids.uuid7(),
+            name=cut_title(question.query),
+            inputs=inputs,
+            message=uuids.uuid7(),
+            record_type=job.record_type,
+            query=question.query,
+            run=uuids.uuid7(),
+            kind=job.kind,
+            queue=job.queue,
+            job=job.model_dump(mode="json"),
+            bound=new_bytes + 3 * MESSAGE_OVERHEAD + job.answer_limit,
+            turns=job.history_turns,
+            seconds=job.history_seconds,
+            context=job.context,
+            idempotency_key=idempotency.key if idempotency else None,
+            body_sha256=idempotency.body_sha256 if idempotency else None,
+        )
+        return self._runs.start(new)
 
-    def model(self, settings: AppSettings) -> Model:
-        """The model that an app's chats run on.
+    def _inputs(self, question: Question) -> dict[str, str]:
+        """The values of the app's form: given when a conversation begins, kept while it goes on."""
+        form = question.app.settings.form
+        if form and question.conversation is not None:
+            with self._database.read() as session:
+                return read_inputs(session, question.app.id, question.user, question.conversation)
+        return check_inputs([field.as_input_field() for field in form], question.inputs)
 
-        Raises:
-            HeliconError: APP_UNAVAILABLE, MODEL_UNSUPPORTED or NO_PROVIDER_KEY.
-        """
-        base = self._live.base
-        provider = self._catalogue.provider(settings.provider or base.type)
-        in_use = provider.name == base.type
-        url = base.custom_url if in_use and base.custom_url else self._urls[provider.name]
-        name = settings.model or (base.default_model if in_use else "")
-        model = self._catalogue.model(provider, name, any_name=url != provider.url)
-        if provider.key and not self._live.provider_key(provider.name):
-            raise HeliconError(
-                ErrorCode.NO_PROVIDER_KEY,
-                f"No key is set for the provider {provider.name!r}: set {provider.key_env} and start again.",
-            )
-        return model
+
+def first_grant(settings: AppSettings, base: Base) -> int:
+    """Tokens that a new user of an app gets; 0: quota is off."""
+    return base.token_per_user if settings.token_per_user is None else settings.token_per_user
+
+
+def _job(question: Question, prompt: str, model: Model, base: Base, llm: Llm) -> ChatJob:
+    settings = question.app.settings
+    own_prices = settings.prompt_price is not None or settings.completion_price is not None
+    return ChatJob(
+        provider=model.provider,
+        model=model.name,
+        system_prompt=prompt,
+        query=question.query,
+        sampling=_sampling(settings, llm),
+        answer_limit=min(settings.max_tokens or llm.max_tokens, model.answer),
+        context=model.context,
+        history_turns=base.max_qa_pair,
+        history_seconds=base.context_expire_time if question.surface is Surface.MUSE else None,
+        retries=Retries(times=base.llm_retry_times, interval=base.llm_retry_interval / 1000),
+        prompt_price=str(settings.prompt_price or 0) if own_prices else model.prompt_price,
+        completion_price=str(settings.completion_price or 0) if own_prices else model.completion_price,
+        currency=settings.currency if own_prices else model.currency,
+    )
 
 
 _PROVIDER_DEFAULTS = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
@@ -120,9 +147,7 @@ _PROVIDER_DEFAULTS = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0
 
 def _sampling(settings: AppSettings, llm: Llm) -> Sampling:
     """The app's choices over the live ones; what is the providers' own default is not sent."""
-    chosen = {
-        **llm.model_dump(include={*_PROVIDER_DEFAULTS}),
-        **settings.model_dump(include={*_PROVIDER_DEFAULTS}, exclude_none=True),
-    }
+    names = {*_PROVIDER_DEFAULTS}
+    chosen = {**llm.model_dump(include=names), **settings.model_dump(include=names, exclude_none=True)}
     sent = {name: value for name, value in chosen.items() if value != _PROVIDER_DEFAULTS[name]}
     return Sampling(**sent, stop=llm.stop if settings.stop is None else settings.stop)

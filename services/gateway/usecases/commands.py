@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from services.gateway.usecases.chats import first_grant
 from shared.contracts.live import LiveSettings
 from shared.domain.commands import Command, Prompt
 from shared.domain.titles import cut_title
 from shared.store.apps import AppRecord
 from shared.store.conversations import CommandTurn, record_command
 from shared.store.engine import Database
-from shared.store.runs import RunRecord
+from shared.store.runs.read import RunRecord
 
 _HELP: dict[str, dict[Command, str]] = {
     "en": {
@@ -52,13 +53,11 @@ class Commands:
         Raises:
             HeliconError: DATABASE_WRITE_FAILED.
         """
-        base = self.live.base
-        grant = base.token_per_user if app.settings.token_per_user is None else app.settings.token_per_user
         typed = f"{prompt.word} {prompt.text}".strip()
         turn = CommandTurn(
             app=app.id,
             user=user,
-            grant=grant,
+            grant=first_grant(app.settings, self.live.base),
             name=cut_title(typed),
             query=typed,
             answer=self._words(prompt),

@@ -1,8 +1,6 @@
-"""Runs, as both surfaces use them: begun, followed, found again, stopped."""
+"""Runs of every kind: begun, followed, found again, stopped."""
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -10,43 +8,19 @@ import uuid_utils.compat as uuids
 from redis import Redis
 
 from services.gateway.streaming.relay import Relay
-from services.gateway.streaming.runstream import Numbered, RunIds, follow, rebuild
-from services.gateway.usecases.chats import PreparedChat, Question
+from services.gateway.streaming.runstream import Follower, RunIds, RunStream, rebuild
 from shared.bus.event_log import append_events, read_events
 from shared.bus.stops import request_stop
 from shared.contracts.events import Closed
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
-from shared.domain.titles import cut_title
 from shared.queue import TaskQueue
 from shared.store.engine import Database
-from shared.store.runs import NewRun, RunEnd, RunRecord, StartedRun, find_run, settle_run, start_run
+from shared.store.runs.read import RunRecord, find_run
+from shared.store.runs.settle import RunEnd, settle_run
+from shared.store.runs.start import NewRun, StartedRun, forget_idempotency_key, start_run
 
 log = structlog.get_logger()
-
-CHAT_QUEUE = "chat"
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """A client's key for a request, and the SHA-256 of what it asks."""
-
-    key: str
-    body_sha256: bytes
-
-
-@dataclass(frozen=True)
-class RunStream:
-    """A run that is being followed, until `close`.
-
-    `batches`: its events as they come, an empty batch where nothing came for a while. `after`: events up to this
-    `seq` are not wanted.
-    """
-
-    ids: RunIds
-    batches: Iterator[list[Numbered]]
-    close: Callable[[], None]
-    after: int = 0
 
 
 class Runs:
@@ -67,25 +41,24 @@ class Runs:
         self._queue = queue
         self._event_seconds = event_seconds
 
-    def start(self, question: Question, chat: PreparedChat, idempotency: Idempotency | None = None) -> RunStream:
+    def start(self, new: NewRun) -> RunStream:
         """Begin a run, or join the one that the idempotency key began, and follow it from its first event.
 
         Raises:
             HeliconError: NOT_FOUND, the conversation; QUOTA_EXCEEDED; CONFLICT, the key was used for another body;
-                QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: nothing is paid.
+                QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone knows, nothing is paid.
         """
-        new = _new_run(question, chat, idempotency)
         with ExitStack() as stack:
             # Listening before the run can say anything, so that no event is missed.
             feed = stack.enter_context(self._relay.listen(new.run))
             started = start_run(self._database, new)
-            _refuse(started, question)
+            _refuse(started, new.user_id)
             if started.outcome == "joined":
-                return self.resume(question.app.id, question.user, started.run)
+                return self.resume(new.app, new.user_id, started.run)
             self._send(new)
             ids = RunIds(started.run, started.message, started.conversation, started.created_at)
-            batches = follow(feed, self._redis, new.run, [])
-            return RunStream(ids, batches, stack.pop_all().close)
+            follower = Follower(feed, self._redis, new.run, lambda: self._find(new.app, new.user_id, new.run))
+            return RunStream(ids, follower.follow([]), stack.pop_all().close)
 
     def resume(self, app: UUID, user: str, run: UUID, after: int = 0) -> RunStream:
         """Follow a run from the event after `after` on: what it said already, then what it says.
@@ -102,7 +75,8 @@ class Runs:
             if record.state.final and not said:
                 batches = rebuild(record, after)
             else:
-                batches = follow(feed, self._redis, run, said)
+                follower = Follower(feed, self._redis, run, lambda: self._find(app, user, run))
+                batches = follower.follow(said)
             return RunStream(_ids_of(record), batches, stack.pop_all().close, after)
 
     def replay(self, record: RunRecord) -> RunStream:
@@ -118,49 +92,32 @@ class Runs:
         record = self._find(app, user, run)
         if record is None or record.state.final:
             return
-        if record.state is RunState.QUEUED:
-            end = RunEnd(RunState.STOPPED)
-            if settle_run(self._database, run, record.attempt, end, since=RunState.QUEUED):
-                append_events(self._redis, run, record.attempt + 1, [end.event, Closed()], self._event_seconds)
-                return
-        request_stop(self._redis, run)
+        end = RunEnd(RunState.STOPPED)
+        if record.state is RunState.QUEUED and self._end_queued(run, record.attempt, end):
+            append_events(self._redis, run, record.attempt + 1, [end.event, Closed()], self._event_seconds)
+        else:
+            request_stop(self._redis, run)
 
     def _find(self, app: UUID, user: str, run: UUID) -> RunRecord | None:
         with self._database.read() as session:
             return find_run(session, app, user, run)
 
     def _send(self, new: NewRun) -> None:
+        """Put the run into its queue; where that fails it is ended, unless a worker has it after all."""
         try:
             self._queue.send(new.queue, new.run)
         except HeliconError as error:
             end = RunEnd(RunState.FAILED, error_code=error.code, error=error.message)
-            settle_run(self._database, new.run, 0, end, since=RunState.QUEUED)
-            raise
+            if self._end_queued(new.run, 0, end):
+                forget_idempotency_key(self._database, new.run)
+                raise
+
+    def _end_queued(self, run: UUID, attempt: int, end: RunEnd) -> bool:
+        settled = settle_run(self._database, run, attempt, end, uuids.uuid7(), since=RunState.QUEUED)
+        return settled == "settled"
 
 
-def _new_run(question: Question, chat: PreparedChat, idempotency: Idempotency | None) -> NewRun:
-    return NewRun(
-        app=question.app.id,
-        user=question.user,
-        grant=chat.grant,
-        quota=chat.quota,
-        surface=question.surface,
-        conversation=question.conversation,
-        new_conversation=uuids.uuid7(),
-        name=cut_title(question.query),
-        inputs=chat.inputs,
-        message=uuids.uuid7(),
-        query=question.query,
-        run=uuids.uuid7(),
-        queue=CHAT_QUEUE,
-        job=chat.job,
-        bound=chat.bound,
-        idempotency_key=idempotency.key if idempotency else None,
-        body_sha256=idempotency.body_sha256 if idempotency else None,
-    )
-
-
-def _refuse(started: StartedRun, question: Question) -> None:
+def _refuse(started: StartedRun, user: str) -> None:
     match started.outcome:
         case "conversation_not_found":
             raise HeliconError(ErrorCode.NOT_FOUND, "Conversation not found.")
@@ -170,8 +127,7 @@ def _refuse(started: StartedRun, question: Question) -> None:
             used = started.granted - started.available
             raise HeliconError(
                 ErrorCode.QUOTA_EXCEEDED,
-                f"The tokens of {question.user!r} are spent: {used} used, {started.available} left, "
-                f"{started.granted} granted.",
+                f"The tokens of {user!r} are spent: {used} used, {started.available} left, {started.granted} granted.",
             )
         case "started" | "joined":
             return

@@ -1,36 +1,13 @@
 """What the chat application API takes."""
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from shared.domain.errors import HeliconError
+from services.gateway.fields import OptionalId, Query, UserId
 
-LONGEST_USER = 255
 LONGEST_SEQ = 2**53
 """Beyond it a JSON reader may round."""
-
-
-def _no_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not have a NUL character")
-    return text
-
-
-def _dropped_nuls(text: str) -> str:
-    text = text.replace("\0", "")
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-def _absent(value: object) -> object:
-    return None if value == "" else value
-
-
-UserId = Annotated[str, Field(max_length=LONGEST_USER), AfterValidator(_no_nul)]
-OptionalId = Annotated[UUID | None, BeforeValidator(_absent)]
 
 
 class UserIn(BaseModel):
@@ -44,14 +21,14 @@ class UserIn(BaseModel):
     @classmethod
     def _user_is_given(cls, fields: dict[str, Any]) -> dict[str, Any]:
         if fields.get("user") in (None, ""):
-            raise HeliconError.invalid("Arg user must be provided.")
+            raise ValueError("Arg user must be provided.")
         return fields
 
 
 class ChatMessageIn(UserIn):
     """The body of `POST /v1/chat-messages`."""
 
-    query: Annotated[str, AfterValidator(_dropped_nuls)]
+    query: Query
     inputs: Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)] = {}
     response_mode: Literal["streaming", "blocking"] = "blocking"
     conversation_id: OptionalId = None

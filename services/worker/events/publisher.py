@@ -11,7 +11,7 @@ from typing import Any, cast
 import hiredis
 import structlog
 from redis.asyncio import ConnectionPool
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from shared.bus.connection import Command
 
@@ -90,6 +90,8 @@ class Publisher:
         for _ in batch:
             try:
                 await self._connection.read_response()
+            except (ReadOnlyError, OutOfMemoryError, MasterDownError):
+                raise  # another Redis may take it, or this one later
             except ResponseError as error:
                 if _ALREADY_THERE not in str(error):
                     log.error("publisher.refused", error=str(error))

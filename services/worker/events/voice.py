@@ -2,11 +2,18 @@
 
 import asyncio
 
+import structlog
+
 from services.worker.events.publisher import Publisher
 from shared.bus.event_log import closing_commands, event_commands
 from shared.bus.leases import drop_command
 from shared.contracts.events import Closed, Event, Place, Text, encode
-from shared.store.runs import ClaimedRun
+from shared.store.runs.claim import ClaimedRun
+
+log = structlog.get_logger()
+
+FLUSH_SECONDS = 60
+"""How long the end of a run waits for Redis to have it."""
 
 
 class Voice:
@@ -46,7 +53,11 @@ class Voice:
         self._say(last)
         self._say(Closed())
         self._publisher.send([*closing_commands(self._run.id, keep_seconds), drop_command(self._run.id)])
-        await self._publisher.flush()
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._publisher.flush()
+        except TimeoutError:
+            log.warning("voice.unheard", run=str(self._run.id))  # it is said when Redis is back
 
     def _say_text(self) -> None:
         self._say(Text("".join(self._pieces)))

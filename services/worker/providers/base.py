@@ -1,6 +1,6 @@
 """What the providers' protocols have in common: what they are asked and what they say."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,11 +27,26 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a call goes, and with which key ("": none is sent). `url` is the vendor's base URL without a last slash."""
+    """Where a call goes, and with which key ("": none is sent). `url` is the vendor's base URL without a last slash.
+
+    `limit_field` is what the vendor calls the longest answer in the OpenAI protocol: OpenAI's own newer models refuse
+    `max_tokens`, most others know nothing else.
+    """
 
     provider: str
     url: str
     key: str
+    limit_field: str = "max_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a call may take, seconds: to connect, to the first token, between two tokens, and in all."""
+
+    connect: float = 10
+    first_token: float = 60
+    next_token: float = 60
+    answer: float = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +70,12 @@ ChatPart = TextDelta | UsageReport
 class ChatProtocol(Protocol):
     """A wire protocol for chats."""
 
-    def stream(self, endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[ChatPart]:
-        """Ask and yield what comes, until the vendor says that the answer is whole.
+    def stream(self, endpoint: Endpoint, request: ChatRequest) -> AsyncGenerator[Sequence[ChatPart]]:
+        """Ask and yield what comes, one sequence per read, until the vendor says that the answer is whole.
+
+        An empty sequence is a sign of life: the model works (thinks) but has said nothing. Keep-alives are none.
 
         Raises:
-            ProviderError: the call failed, or broke off before the answer was whole.
+            ProviderError: the call failed, broke off before the answer was whole, or the whole answer is empty.
         """
         ...

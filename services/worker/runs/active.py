@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -14,7 +13,7 @@ from redis.exceptions import RedisError
 from services.worker.events.publisher import Publisher
 from shared.bus.leases import renew_commands
 from shared.bus.names import STOPS, stop_flag
-from shared.store.runs import ClaimedRun
+from shared.store.runs.claim import ClaimedRun
 
 log = structlog.get_logger()
 
@@ -115,18 +114,21 @@ class ActiveRuns:
     async def hear_stops(self) -> None:
         """Cut the runs that somebody stops, until cancelled."""
         while True:
-            with suppress(RedisError, OSError):
+            try:
                 await self._hear_stops()
+            except (RedisError, OSError) as error:
+                log.warning("stops.away", error=str(error))
             await asyncio.sleep(LISTEN_SECONDS)
 
     async def _hear_stops(self) -> None:
         redis: Any = cast("Any", Redis).from_url(self._url, protocol=2, socket_connect_timeout=3)
         async with redis, redis.pubsub() as channel:
             await channel.subscribe(STOPS)
-            await self._stop_flagged(redis)  # what was said while nobody listened
             async for message in channel.listen():
-                if message["type"] == "message":
-                    self._stop(UUID(message["data"].decode()))
+                if message["type"] == "subscribe":
+                    await self._stop_flagged(redis)  # what was said while nobody listened
+                elif message["type"] == "message":
+                    self._stop(message["data"].decode())
 
     async def _stop_flagged(self, redis: Any) -> None:  # noqa: ANN401 - redis.asyncio is typed in part
         runs = list(self._runs)
@@ -135,10 +137,10 @@ class ActiveRuns:
         flags = await redis.mget([stop_flag(run) for run in runs])
         for run, flag in zip(runs, flags, strict=True):
             if flag is not None:
-                self._stop(run)
+                self._stop(str(run))
 
-    def _stop(self, run: UUID) -> None:
-        active = self._runs.get(run)
+    def _stop(self, run: str) -> None:
+        active = next((active for key, active in self._runs.items() if str(key) == run), None)
         if active is not None:
-            log.info("run.stopping", run=str(run))
+            log.info("run.stopping", run=run)
             active.interrupt(Interruption.STOPPED)

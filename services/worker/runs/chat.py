@@ -1,27 +1,30 @@
 """A chat: a conversation's earlier turns and a question to a model, its answer said as it comes."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from services.worker.events.voice import Voice
-from services.worker.loop import LoopThread
 from services.worker.providers.base import ChatMessage, ChatPart, ChatRequest, TextDelta, UsageReport
 from services.worker.providers.tokens import count_prompt, count_tokens
-from services.worker.runs.active import ActiveRun
 from shared.contracts.events import Usage
 from shared.contracts.jobs import ChatJob
 from shared.domain.context import Turn, fit_turns
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.ledger import PRICE_UNIT, price_of
 from shared.store.engine import Database
-from shared.store.runs import NOTHING, ClaimedRun, Made, load_turns
+from shared.store.runs.claim import ClaimedRun, load_turns
+from shared.store.runs.settle import NOTHING, Made
 
 Ask = Callable[[ChatJob, ChatRequest], AsyncGenerator[ChatPart]]
 """Begins a call to a job's provider."""
+
+Hear = Callable[[Coroutine[Any, Any, None]], None]
+"""Does a coroutine on the loop, to its end or until the run is interrupted."""
 
 TURN_OVERHEAD = 8
 """Tokens that showing a turn costs beside its texts."""
@@ -150,19 +153,25 @@ class ChatWork:
 
     Args:
         claimed: the run.
-        active: cuts it when it is interrupted.
-        loop: where the provider is heard.
+        job: what it has to do.
+        hear: does what is asynchronous, on the loop.
         voice: says the answer.
         database: has the earlier turns.
         ask: begins a call to the job's provider.
     """
 
     def __init__(
-        self, claimed: ClaimedRun, active: ActiveRun, loop: LoopThread, voice: Voice, database: Database, ask: Ask
+        self,
+        claimed: ClaimedRun,
+        job: ChatJob,
+        hear: Hear,
+        voice: Voice,
+        database: Database,
+        ask: Ask,
     ) -> None:
         self._claimed = claimed
-        self._active = active
-        self._loop = loop
+        self._job = job
+        self._hear = hear
         self._voice = voice
         self._database = database
         self._ask = ask
@@ -170,26 +179,24 @@ class ChatWork:
 
     def do(self) -> None:
         """Ask, and say the answer as it comes."""
-        call = _prepare(self._database, self._claimed)
+        call = _prepare(self._database, self._claimed, self._job)
         answer = self._answer = ChatAnswer(call, self._voice.text)
-        answering = answer.receive(self._ask(call.job, call.request))
-        self._loop.run(self._active.execute(answering))
+        self._hear(answer.receive(self._ask(self._job, call.request)))
 
     def made(self) -> Made:
         """The answer so far."""
         return self._answer.made() if self._answer is not None else NOTHING
 
 
-def recover_chat(database: Database, claimed: ClaimedRun, text: str) -> Made:
+def recover_chat(database: Database, claimed: ClaimedRun, job: ChatJob, text: str) -> Made:
     """What another worker's chat had made, which was lost when it had said `text`."""
-    answer = ChatAnswer(_prepare(database, claimed), lambda _: None)
+    answer = ChatAnswer(_prepare(database, claimed, job), lambda _: None)
     answer.take(text)
     return answer.made()
 
 
-def _prepare(database: Database, claimed: ClaimedRun) -> ChatCall:
+def _prepare(database: Database, claimed: ClaimedRun, job: ChatJob) -> ChatCall:
     """The call of a claimed chat, with its conversation's earlier turns."""
-    job = claimed.job
     since = datetime.now(UTC) - timedelta(seconds=job.history_seconds) if job.history_seconds is not None else None
     with database.read() as session:
         turns = load_turns(session, claimed, turns=job.history_turns, since=since)

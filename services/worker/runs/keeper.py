@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 import structlog
+import uuid_utils.compat as uuids
 from redis import Redis
 
 from shared.bus.connection import send
@@ -20,8 +21,10 @@ from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
 from shared.queue import TaskQueue
 from shared.store.engine import Database
-from shared.store.open_runs import OpenRun, count_send, open_runs, requeue_run
-from shared.store.runs import NOTHING, ClaimedRun, Made, RunEnd, load_run, read_runs, settle_run
+from shared.store.runs.claim import ClaimedRun, load_run
+from shared.store.runs.lost import OpenRun, count_send, open_runs, requeue_run
+from shared.store.runs.read import read_runs
+from shared.store.runs.settle import NOTHING, Made, RunEnd, settle_run
 
 log = structlog.get_logger()
 
@@ -64,6 +67,8 @@ class Keeper:
                 self.tick()
             except HeliconError as error:
                 log.warning("keeper.away", error=error.message)
+            except Exception:
+                log.exception("keeper.crashed")  # one run that it can't read must not keep it from all others for good
 
     def tick(self) -> None:
         """Look after everything once, unless another keeper just did.
@@ -111,14 +116,15 @@ class Keeper:
         words = "The worker was lost in mid-answer; the partial answer was kept. Ask again."
         self._end(run, RunEnd(RunState.FAILED, self._made(run, said), ErrorCode.WORKER_LOST, words))
 
-    def _made(self, run: OpenRun, said: list[Event]) -> Made:
+    def _made(self, run: OpenRun, said: list[Event | None]) -> Made:
         text = "".join(event.text for event in said if isinstance(event, Text))
         with self._database.read() as session:
             claimed = load_run(session, run.id)
         return self._recover(claimed, text) if claimed is not None and text else NOTHING
 
     def _end(self, run: OpenRun, end: RunEnd) -> None:
-        if settle_run(self._database, run.id, run.attempt, end, since=run.state):
+        settled = settle_run(self._database, run.id, run.attempt, end, uuids.uuid7(), since=run.state)
+        if settled == "settled":
             log.warning("run.ended_by_keeper", run=str(run.id), code=end.error_code)
             append_events(self._redis, run.id, run.attempt + 1, [end.event, Closed()], self._settings.event_seconds)
 

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
+import uuid_utils.compat as uuids
 from redis import Redis
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.worker.events.publisher import Publisher
 from services.worker.events.voice import Voice
 from services.worker.loop import LoopThread
-from services.worker.providers.errors import ProviderError
 from services.worker.runs.active import ActiveRun, ActiveRuns, InterruptedRunError, Interruption
 from services.worker.runs.work import Work
 from shared.bus.leases import take_lease
@@ -20,7 +21,8 @@ from shared.config import WorkerSettings
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
 from shared.store.engine import Database
-from shared.store.runs import ClaimedRun, RunEnd, claim_run, settle_run
+from shared.store.runs.claim import ClaimedRun, claim_run
+from shared.store.runs.settle import RunEnd, Settled, settle_run
 
 log = structlog.get_logger()
 
@@ -35,20 +37,14 @@ LONGEST_BACKOFF = 2.0
 MakeWork = Callable[[ClaimedRun, ActiveRun, Voice], Work]
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """How the work ended."""
-
-    state: RunState
-    error_code: str | None = None
-    error: str | None = None
-
-
-_SUCCEEDED = _Outcome(RunState.SUCCEEDED)
+_SUCCEEDED = RunEnd(RunState.SUCCEEDED)
+_CRASHED = RunEnd(RunState.FAILED, error_code=ErrorCode.INTERNAL, error="Something went wrong on our side.")
 _INTERRUPTED = {
-    Interruption.STOPPED: _Outcome(RunState.STOPPED),
-    Interruption.RESTARTED: _Outcome(
-        RunState.FAILED, ErrorCode.RESTARTED, "The service restarted; the partial answer was kept. Ask again."
+    Interruption.STOPPED: RunEnd(RunState.STOPPED),
+    Interruption.RESTARTED: RunEnd(
+        RunState.FAILED,
+        error_code=ErrorCode.RESTARTED,
+        error="The service restarted; the partial answer was kept. Ask again.",
     ),
 }
 
@@ -86,43 +82,63 @@ class Lifecycle:
 
     def execute(self, run: UUID) -> None:
         """Execute a run to its end, unless another worker has it or it has ended."""
-        claimed = _persistently(lambda: claim_run(self._database, run), CLAIM_SECONDS)
+        claim = uuids.uuid7()
+        claimed = _persistently(lambda: claim_run(self._database, run, claim), CLAIM_SECONDS)
         if claimed is None:
             log.info("run.not_claimed", run=str(run))
             return
-        began = time.monotonic()
-        active = self._active.add(claimed)
-        try:
-            voice = Voice(self._publisher, claimed, self._settings.coalesce_ms / 1000)
-            work = self._make_work(claimed, active, voice)
-            outcome = self._do(work, claimed)
-            self._end(claimed, voice, work, outcome)
-        finally:
-            self._active.remove(active)
-        seconds = round(time.monotonic() - began, 3)
-        log.info("run.ended", run=str(run), state=outcome.state, code=outcome.error_code, seconds=seconds)
+        with structlog.contextvars.bound_contextvars(run=str(run), attempt=claimed.attempt):
+            began = time.monotonic()
+            active = self._active.add(claimed)
+            try:
+                voice = Voice(self._publisher, claimed, self._settings.coalesce_ms / 1000)
+                end = self._attempt(claimed, active, voice)
+                self._end(claimed, voice, end)
+            finally:
+                self._active.remove(active)
+            seconds = round(time.monotonic() - began, 3)
+            log.info("run.ended", state=end.state, code=end.error_code, seconds=seconds)
 
-    def _do(self, work: Work, claimed: ClaimedRun) -> _Outcome:
+    def _attempt(self, claimed: ClaimedRun, active: ActiveRun, voice: Voice) -> RunEnd:
+        """Do the work of a run; whatever happens, there is an end of it."""
+        try:
+            work = self._make_work(claimed, active, voice)
+            return replace(self._do(work, claimed), made=work.made())
+        except Exception:
+            log.exception("run.crashed")
+            return _CRASHED
+
+    def _do(self, work: Work, claimed: ClaimedRun) -> RunEnd:
         try:
             if take_lease(self._redis, claimed.id, claimed.attempt, self._settings.lease_seconds):
                 return _INTERRUPTED[Interruption.STOPPED]
             work.do()
         except InterruptedRunError as interrupted:
             return _INTERRUPTED[interrupted.why]
-        except (ProviderError, HeliconError) as error:
-            return _Outcome(RunState.FAILED, error.code, error.message)
+        except HeliconError as error:
+            return RunEnd(RunState.FAILED, error_code=error.code, error=error.message)
         except Exception:
-            log.exception("run.crashed", run=str(claimed.id))
-            return _Outcome(RunState.FAILED, ErrorCode.INTERNAL, "Something went wrong on our side.")
+            log.exception("run.crashed")
+            return _CRASHED
         return _SUCCEEDED
 
-    def _end(self, claimed: ClaimedRun, voice: Voice, work: Work, outcome: _Outcome) -> None:
-        run, end = claimed.id, RunEnd(outcome.state, work.made(), outcome.error_code, outcome.error)
-        settled = _persistently(lambda: settle_run(self._database, run, claimed.attempt, end), SETTLE_SECONDS)
-        if not settled:
-            log.warning("run.overtaken", run=str(run), attempt=claimed.attempt)
+    def _end(self, claimed: ClaimedRun, voice: Voice, end: RunEnd) -> None:
+        try:
+            settled = self._settle(claimed, end)
+        except SQLAlchemyError:
+            log.exception("run.not_settled")  # what was made can't be kept: at least it is ended, and nothing is paid
+            end = _CRASHED
+            settled = self._settle(claimed, end)
+        if settled == "overtaken":
+            log.warning("run.overtaken")
             return
         self._loop.run(voice.close(end.event, self._settings.event_seconds))
+
+    def _settle(self, claimed: ClaimedRun, end: RunEnd) -> Settled:
+        settlement = uuids.uuid7()
+        return _persistently(
+            lambda: settle_run(self._database, claimed.id, claimed.attempt, end, settlement), SETTLE_SECONDS
+        )
 
 
 def _persistently(work: Callable[[], T], seconds: float) -> T:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from shared.store.runs import Made
+from shared.store.runs.settle import Made
 
 
 class Work(Protocol):
@@ -13,8 +13,7 @@ class Work(Protocol):
 
         Raises:
             InterruptedRunError: it was cut.
-            ProviderError: a provider failed.
-            HeliconError: it can't be done.
+            HeliconError: it can't be done, or a provider failed (`ProviderError`).
         """
         ...
 

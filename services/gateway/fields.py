@@ -1,0 +1,41 @@
+"""Types of fields that more than one request has."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+LONGEST_USER = 255
+
+
+def _without_nuls(text: str) -> str:
+    return text.replace("\0", "")
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not have a NUL character")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _absent(value: object) -> object:
+    return None if value == "" else value
+
+
+UserId = Annotated[str, Field(min_length=1, max_length=LONGEST_USER), AfterValidator(_no_nul)]
+"""An end user, as the client's developer calls it."""
+
+FreeText = Annotated[str, AfterValidator(_without_nuls)]
+"""What a person wrote. NUL characters, which Postgres can't keep, are dropped."""
+
+Query = Annotated[FreeText, AfterValidator(_not_blank)]
+"""A question."""
+
+OptionalId = Annotated[UUID | None, BeforeValidator(_absent)]
+"""An id, or null, "" or nothing, which all mean the same."""

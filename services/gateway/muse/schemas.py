@@ -1,0 +1,26 @@
+"""What the Muse API takes."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from services.gateway.fields import FreeText, UserId
+from shared.store.apps import DEFAULT_APP
+
+
+class CommunicateIn(BaseModel):
+    """The fields of `/communicate`, from wherever they were sent; `app_id` is an app's name, for administrators."""
+
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+
+    prompt: FreeText
+    user_id: UserId
+    app_id: str = DEFAULT_APP
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_missing(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        for name in ("prompt", "user_id"):
+            if not str(fields.get(name) or "").replace("\0", "").strip():
+                raise ValueError(f"Missing {name} parameter")
+        return {name: value for name, value in fields.items() if value not in (None, "")}

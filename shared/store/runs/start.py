@@ -1,0 +1,92 @@
+"""Beginning a run. `start_run` is a SQL function (`migrations/sql`), because every chat goes through it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+
+from shared.domain.runs import Surface
+from shared.store.engine import Database
+from shared.store.models import IdempotencyKey
+
+_START = "SELECT * FROM start_run(%s::jsonb)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """What `start_run` needs to know; the SQL function reads the fields by their names.
+
+    `first_grant` is what a new user gets; `bound` the most that the call may cost in tokens without the earlier turns.
+    `turns`, `seconds` and `context`: how many earlier turns the model may be shown, how old (None: any age), and how
+    many tokens of them. `conversation` None: a new one, or the user's current one on the Muse surface. `body_sha256`
+    (hex) tells whether the same idempotency key asks for the same.
+    """
+
+    app: UUID
+    user_id: str
+    first_grant: int
+    quota: bool
+    surface: Surface
+    conversation: UUID | None
+    new_conversation: UUID
+    name: str
+    inputs: Mapping[str, str]
+    message: UUID
+    record_type: str
+    query: str
+    run: UUID
+    kind: str
+    queue: str
+    job: Mapping[str, Any]
+    bound: int
+    turns: int = 0
+    seconds: int | None = None
+    context: int = 0
+    idempotency_key: str | None = None
+    body_sha256: str | None = None
+
+
+Outcome = Literal["started", "joined", "key_conflict", "conversation_not_found", "quota_exceeded"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """What became of it. Unless `outcome` is "started" or "joined" the ids are None; tokens `available` are left."""
+
+    outcome: Outcome
+    run: UUID
+    message: UUID
+    conversation: UUID
+    created_at: datetime
+    granted: int
+    available: int
+
+
+def start_run(database: Database, new: NewRun) -> StartedRun:
+    """Find or make user and conversation, reserve tokens, insert message and run, in one round trip.
+
+    Raises:
+        HeliconError: DATABASE_WRITE_FAILED; as far as anyone knows, nothing was written.
+    """
+    fields = orjson.dumps(asdict(new)).decode()
+    try:
+        return _start(database, fields)
+    except IntegrityError:
+        # Another request with the same idempotency key was first: its run is there now.
+        return _start(database, fields)
+
+
+def _start(database: Database, fields: str) -> StartedRun:
+    with database.call() as connection:
+        return StartedRun(*connection.exec_driver_sql(_START, (fields,)).one())
+
+
+def forget_idempotency_key(database: Database, run: UUID) -> None:
+    """Let the key that began `run` begin another one: this one never came to a worker."""
+    with database.call() as connection:
+        connection.execute(delete(IdempotencyKey).where(IdempotencyKey.run_id == run))

@@ -1,0 +1,78 @@
+"""`spec/v1.md`: the common rules, apps and keys."""
+
+from surface.requirements.requirement import Requirement
+
+V1_COMMON = (
+    # Keys
+    Requirement("v1.auth.bearer", "an app's key as a bearer token, the scheme in any case"),
+    Requirement("v1.auth.missing", "no key: 401 unauthorized in its own words"),
+    Requirement("v1.auth.scheme", "another scheme: 401 unauthorized in its own words"),
+    Requirement("v1.auth.unknown", "a key that nobody has: 401 unauthorized in its own words"),
+    Requirement("v1.auth.realm", "every 401 names the realm in WWW-Authenticate"),
+    Requirement("v1.auth.disabled", "the key of a disabled app: 403 forbidden"),
+    # Errors
+    Requirement("v1.errors.shape", "before the first byte: JSON of code, message and status, with that status"),
+    Requirement("v1.errors.path", "an unknown path: 404 not_found"),
+    Requirement("v1.errors.method", "a wrong method: 405 method_not_allowed"),
+    Requirement("v1.errors.json", "a body that is no JSON: 400 bad_request"),
+    Requirement("v1.errors.media-type", "something else where JSON is needed: 415 unsupported_media_type"),
+    Requirement("v1.errors.field", "a bad field: 400 invalid_param, which names it"),
+    Requirement("v1.errors.internal", "anything else: 500 internal_server_error without a trace"),
+    Requirement("v1.errors.unknown-fields", "fields that nobody knows are ignored"),
+    Requirement("v1.errors.conflict", "409 is conflict"),
+    Requirement("v1.errors.too-large", "a body over the limit: 413 request_entity_too_large"),
+    Requirement("v1.errors.too-long", "a target over the limit: 414 request_uri_too_long"),
+    Requirement("v1.errors.rate-limit", "over the rate limit: 429 too_many_requests with Retry-After", 3),
+    Requirement("v1.errors.parallel-limit", "over the parallel limit: 429 too_many_requests with Retry-After", 4),
+    Requirement("v1.errors.quota", "quota spent: 400 provider_quota_exceeded"),
+    Requirement("v1.errors.early", "what the gateway can know is a status, also for a stream"),
+    Requirement(
+        "v1.errors.late", "what the worker finds is an error frame, or the same code as a status in blocking mode"
+    ),
+    # Users
+    Requirement("v1.user.place", "user stands in a JSON body on POST and in the query on GET"),
+    Requirement("v1.user.place-others", "user stands in a JSON body on DELETE and in a form field of multipart", 5),
+    Requirement("v1.user.required-chat", "a chat without user: 400 Arg user must be provided."),
+    Requirement("v1.user.required-stop", "a stop without user: 400 Arg user must be provided."),
+    Requirement("v1.user.required-message", "feedback and suggested without user: 400 Arg user must be provided.", 5),
+    Requirement("v1.user.default-events", "events without user are those of DEFAULT-USER"),
+    Requirement("v1.user.default", "elsewhere a missing user is DEFAULT-USER", 5),
+    Requirement("v1.user.unique", "the same user id in two apps is two users"),
+    Requirement("v1.isolation.conversation", "a conversation of another user or app: 404, as one that never was"),
+    Requirement("v1.isolation.task", "a task of another user or app: 404, as one that never was"),
+    Requirement("v1.isolation.stop", "stopping another's task: 200, nothing happens"),
+    Requirement("v1.isolation.message", "a message of another user or app: 404, as one that never was", 5),
+    Requirement("v1.isolation.file", "a file of another user or app: 404, as one that never was", 5),
+    # Ids, times, JSON
+    Requirement("v1.ids.version", "ids are UUIDs of version 7"),
+    Requirement("v1.ids.absent", "null, empty and absent mean the same for optional ids"),
+    Requirement("v1.ids.path", "a path with something else than a UUID: 404"),
+    Requirement("v1.ids.body", "something else than a UUID in a body: 400 invalid_param"),
+    Requirement("v1.ids.query", "something else than a UUID in a query: 400 invalid_param", 5),
+    Requirement("v1.times", "times are Unix seconds, ints"),
+    Requirement("v1.json", "JSON is UTF-8, not escaped"),
+    # Idempotency
+    Requirement("v1.idempotency.joins", "the same key and body join the run, from its first event, and pay once"),
+    Requirement("v1.idempotency.conflict", "the same key with another body: 409"),
+    Requirement("v1.idempotency.scope", "keys are an app's and a user's own"),
+    Requirement("v1.idempotency.day", "a key is good for 24 hours"),
+    Requirement("v1.idempotency.failed", "a run that failed answers with the same failure"),
+    Requirement("v1.idempotency.rebuilt", "with the events gone: one message with the whole answer, and its end"),
+    # Apps and keys
+    Requirement("v1.apps.model", "an app has its model"),
+    Requirement("v1.apps.sampling", "an app has its model's parameters"),
+    Requirement("v1.apps.prompt", "an app has its prompt with variables"),
+    Requirement("v1.apps.form", "an app has its input form"),
+    Requirement("v1.apps.prices", "an app has its prices per 1,000 tokens"),
+    Requirement("v1.apps.grant", "an app has its grant per user"),
+    Requirement("v1.apps.agent", "an app may be of mode agent-chat", 7),
+    Requirement("v1.apps.tools", "an app lists the tools that it may use", 7),
+    Requirement("v1.apps.opening", "an app has its opening statement and questions", 5),
+    Requirement("v1.apps.switches", "an app switches its features", 5),
+    Requirement("v1.apps.moderation", "an app has its word list and preset answer", 5),
+    Requirement("v1.apps.rate-limit", "an app has its rate limit", 3),
+    Requirement("v1.apps.parallel-limit", "an app has its parallel limit", 4),
+    Requirement("v1.apps.admin", "apps and keys are made and changed under /admin/apps", 5),
+    Requirement("v1.keys.hash", "keys are kept as hashes and shown once"),
+    Requirement("v1.keys.revoked", "a revoked key is refused within 5 s"),
+)

@@ -1,0 +1,148 @@
+"""A reader gets every event of its run once and in order, whatever the relay loses, doubles or delays."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.streaming import runstream
+from services.gateway.streaming.runstream import follow, rebuild
+from shared.bus.event_log import Entry
+from shared.contracts.events import START, Closed, Event, Failed, Finished, Place, Text, Usage, encode
+from shared.domain.runs import RunState
+from shared.store.runs import RunRecord
+
+RUN = UUID(int=1)
+FINISHED = Finished(Usage(prompt_tokens=1, completion_tokens=2))
+
+
+def entries(*events: Event, attempt: int = 1, first: int = 1) -> list[Entry]:
+    return [(Place(attempt, seq), encode(event)) for seq, event in enumerate(events, first)]
+
+
+WHOLE = entries(Text("One"), Text(" two"), Text(" three"), FINISHED, Closed())
+EVENTS = [(1, Text("One")), (2, Text(" two")), (3, Text(" three")), (4, FINISHED), (5, Closed())]
+
+
+class FakeRelay:
+    """A feed and the log behind it: each step brings a batch, and tells how much of the log is there by then."""
+
+    def __init__(self, log: list[Entry], steps: list[tuple[list[Entry], int]]) -> None:
+        self.log = log
+        self.steps = steps
+        self.there = 0
+        self.overrun = False
+        self.reads = 0
+
+    def take(self) -> list[Entry]:
+        batch, self.there = self.steps.pop(0) if self.steps else ([], len(self.log))
+        return batch
+
+    def read_events(self, _redis, run: UUID, after: Place = START) -> list[Entry]:
+        assert run == RUN
+        self.reads += 1
+        return [entry for entry in self.log[: self.there] if entry[0] > after]
+
+
+def read(relay: FakeRelay, monkeypatch: pytest.MonkeyPatch, said: list[Entry] | None = None) -> list:
+    monkeypatch.setattr(runstream, "read_events", relay.read_events)
+    return list(follow(relay, None, RUN, said or []))  # pyright: ignore[reportArgumentType] - a fake
+
+
+def test_events_are_handed_on_as_they_come(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [(WHOLE[:2], 2), (WHOLE[2:], 5)])
+    assert read(relay, monkeypatch) == [EVENTS[:2], EVENTS[2:]]
+    assert relay.reads == 0
+
+
+def test_a_gap_is_filled_from_the_log(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [([WHOLE[0], WHOLE[2]], 3), (WHOLE[3:], 5)])
+    assert read(relay, monkeypatch) == [EVENTS[:3], EVENTS[3:]]
+
+
+def test_a_lost_end_is_found_at_the_next_tick(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [(WHOLE[:2], 2), ([], 5)])
+    assert read(relay, monkeypatch) == [EVENTS[:2], EVENTS[2:]]
+
+
+def test_a_tick_without_news_is_an_empty_batch(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [([], 0), (WHOLE, 5)])
+    assert read(relay, monkeypatch) == [[], EVENTS]
+
+
+def test_what_was_said_before_comes_first_and_is_not_said_twice(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [(WHOLE[1:], 5)])
+    assert read(relay, monkeypatch, said=WHOLE[:2]) == [EVENTS[:2], EVENTS[2:]]
+
+
+def test_what_an_overtaken_attempt_says_is_not_heard(monkeypatch: pytest.MonkeyPatch):
+    ended = entries(Failed("worker_lost", "Lost."), Closed(), attempt=2, first=2)
+    late = entries(Text(" two"), FINISHED, Closed(), first=2)
+    relay = FakeRelay([WHOLE[0], *ended], [([WHOLE[0], ended[0], *late, ended[1]], 3)])
+    assert read(relay, monkeypatch) == [[EVENTS[0], (2, Failed("worker_lost", "Lost.")), (3, Closed())]]
+
+
+def test_a_reader_that_is_too_slow_is_cut_off(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [(WHOLE[:1], 1)])
+    relay.overrun = True
+    assert read(relay, monkeypatch, said=WHOLE[:1]) == [EVENTS[:1]]
+
+
+@st.composite
+def relays(draw: st.DrawFn) -> FakeRelay:
+    """A relay that loses and doubles events of a run, in steps; the log always has what was heard."""
+    texts = draw(st.lists(st.text(min_size=1, max_size=3), max_size=12))
+    log = entries(*map(Text, texts), FINISHED, Closed())
+    heard = sorted(draw(st.lists(st.integers(0, len(log) - 1), max_size=20)))
+    steps: list[tuple[list[Entry], int]] = []
+    there = 0
+    while heard:
+        size = draw(st.integers(0, len(heard)))
+        batch, heard = heard[:size], heard[size:]
+        there = draw(st.integers(max([there, *(index + 1 for index in batch)]), len(log)))
+        steps.append(([log[index] for index in batch], there))
+        if not size and draw(st.booleans()):
+            break
+    return FakeRelay(log, steps)
+
+
+@given(relays())
+def test_every_event_is_read_once_and_in_order_whatever_is_lost(relay: FakeRelay):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        batches = read(relay, monkeypatch)
+    assert [seq for batch in batches for seq, _ in batch] == [place.seq for place, _ in relay.log]
+
+
+def record(state: RunState, answer: str = "One two", **changes) -> RunRecord:
+    fields = {"error_code": None, "error": None, "usage": FINISHED.usage, **changes}
+    return RunRecord(RUN, state, 1, UUID(int=2), UUID(int=3), datetime(2026, 1, 1, tzinfo=UTC), answer, **fields)
+
+
+@pytest.mark.parametrize(
+    ("ended", "end"),
+    [
+        (record(RunState.SUCCEEDED), FINISHED),
+        (record(RunState.STOPPED), Finished(FINISHED.usage, "stopped")),
+        (
+            record(RunState.FAILED, error_code="provider_failed", error="It broke off."),
+            Failed("provider_failed", "It broke off."),
+        ),
+    ],
+)
+def test_a_run_is_rebuilt_as_its_whole_answer_and_its_end(ended: RunRecord, end: Event):
+    assert list(rebuild(ended, 0)) == [[(1, Text("One two")), (2, end), (3, Closed())]]
+
+
+def test_a_run_without_an_answer_is_rebuilt_as_its_end():
+    assert [event for _, event in next(rebuild(record(RunState.STOPPED, ""), 0))] == [
+        Finished(FINISHED.usage, "stopped"),
+        Closed(),
+    ]
+
+
+@given(st.integers(0, 1000))
+def test_a_rebuilt_end_is_never_hidden_from_a_reader_by_what_it_has(after: int):
+    events = next(rebuild(record(RunState.SUCCEEDED), after))
+    assert [event for seq, event in events if seq > after][-2:] == [FINISHED, Closed()]
