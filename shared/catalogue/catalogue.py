@@ -25,6 +25,7 @@ class Provider(BaseModel):
     url_env: str
     default_model: str
     open: bool = False
+    limit_field: str = "max_tokens"
 
 
 class Model(BaseModel):
@@ -39,6 +40,7 @@ class Model(BaseModel):
     prompt_price: str = "0"
     completion_price: str = "0"
     currency: str = "USD"
+    sampling: bool = True
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ class Offer:
     url: str
     key: str
 
+    @property
+    def own(self) -> bool:
+        """Whether the URL is the vendor's own; else nobody here knows what is offered there."""
+        return self.url == self.provider.url
+
 
 @dataclass(frozen=True)
 class Offers:
@@ -51,5 +56,4 @@ class Offers:
         offer = self.provider(provider)
         base = self.live.base
         default = base.default_model if offer.provider.name == base.type else ""
-        foreign = offer.url != offer.provider.url  # then nobody here knows what is offered there
-        return self.catalogue.model(offer.provider, name or default, any_name=foreign)
+        return self.catalogue.model(offer.provider, name or default, any_name=not offer.own)

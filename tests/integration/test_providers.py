@@ -25,10 +25,12 @@ from services.worker.providers.http import open_client
 from services.worker.providers.providers import open_providers
 from services.worker.providers.registry import CHAT_PROTOCOLS, chat_protocols
 from services.worker.providers.retry import stream_with_retries
+from shared.catalogue.catalogue import load_catalogue
 from shared.config import WorkerSettings
 from shared.contracts.jobs import ChatJob, Retries, Sampling
 from shared.contracts.live import Base, LiveSettings
-from shared.domain.errors import ErrorCode
+from shared.contracts.offers import Offers
+from shared.domain.errors import ErrorCode, HeliconError
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-very-secret-0123456789"
@@ -218,9 +220,10 @@ def job(provider, model):
 
 def test_the_providers_of_a_worker_find_protocol_url_and_key(demo, asked):
     live = LiveSettings(base=Base(type="anthropic", anthropic_token=KEY, custom_url=demo))
+    offers = Offers(live, load_catalogue(), {"anthropic": "https://no.test"})
 
     async def run():
-        async with open_providers(WorkerSettings(), live, {"anthropic": "https://no.test"}) as providers:
+        async with open_providers(WorkerSettings(), offers) as providers:
             parts = providers.chat(job("anthropic", "demo"), request())
             return [part async for part in parts]
 
@@ -229,11 +232,13 @@ def test_the_providers_of_a_worker_find_protocol_url_and_key(demo, asked):
 
 
 def test_a_provider_without_its_key_is_not_called():
+    offers = Offers(LiveSettings(), load_catalogue(), {"openai": "https://no.test"})
+
     async def run():
-        async with open_providers(WorkerSettings(), LiveSettings(), {"openai": "https://no.test"}) as providers:
+        async with open_providers(WorkerSettings(), offers) as providers:
             providers.chat(job("openai", "gpt-4o"), request())
 
-    with pytest.raises(ProviderError, match="There is no key for openai: set OPENAI_API_KEY") as failed:
+    with pytest.raises(HeliconError, match="set OPENAI_API_KEY") as failed:
         uvloop.run(run())
     assert failed.value.code is ErrorCode.NO_PROVIDER_KEY
 

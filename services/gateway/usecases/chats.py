@@ -130,7 +130,7 @@ def _job(question: Question, prompt: str, model: Model, base: Base, llm: Llm) ->
         model=model.name,
         system_prompt=prompt,
         query=question.query,
-        sampling=_sampling(settings, llm),
+        sampling=_sampling(settings, llm) if model.sampling else Sampling(),
         answer_limit=min(settings.max_tokens or llm.max_tokens, model.answer),
         context=model.context,
         history_turns=base.max_qa_pair,

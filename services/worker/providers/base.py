@@ -25,6 +25,9 @@ class ChatRequest:
     sampling: Sampling
 
 
+DEFAULT_LIMIT_FIELD = "max_tokens"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a call goes, and with which key ("": none is sent). `url` is the vendor's base URL without a last slash.
@@ -36,7 +39,7 @@ class Endpoint:
     provider: str
     url: str
     key: str
-    limit_field: str = "max_tokens"
+    limit_field: str = DEFAULT_LIMIT_FIELD
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
-from services.worker.providers.base import ChatPart, ChatProtocol, ChatRequest, Endpoint, Timeouts
+from services.worker.providers.base import DEFAULT_LIMIT_FIELD, ChatPart, ChatProtocol, ChatRequest, Endpoint, Timeouts
 from services.worker.providers.http import open_client
 from services.worker.providers.registry import chat_protocols
 from services.worker.providers.retry import stream_with_retries
@@ -35,7 +35,8 @@ class Providers:
         """
         offer = self._offers.provider(job.provider)
         protocol = self._protocols[offer.provider.protocol]
-        endpoint = Endpoint(job.provider, offer.url, offer.key)
+        limit_field = offer.provider.limit_field if offer.own else DEFAULT_LIMIT_FIELD
+        endpoint = Endpoint(job.provider, offer.url, offer.key, limit_field)
         return stream_with_retries(protocol, endpoint, request, job.retries, self._timeouts)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from services.worker.events.voice import Voice
 from services.worker.providers.base import ChatMessage, ChatPart, ChatRequest, TextDelta, UsageReport
+from services.worker.providers.errors import ProviderError
 from services.worker.providers.tokens import count_prompt, count_tokens
 from shared.contracts.events import Usage
 from shared.contracts.jobs import ChatJob
@@ -26,6 +27,8 @@ Ask = Callable[[ChatJob, ChatRequest], AsyncGenerator[ChatPart]]
 Hear = Callable[[Coroutine[Any, Any, None]], None]
 """Does a coroutine on the loop, to its end or until the run is interrupted."""
 
+MOST_CHARACTERS = 128
+"""Characters of a token at most: what a vendor sends beyond the limit that it was given is not kept without end."""
 TURN_OVERHEAD = 8
 """Tokens that showing a turn costs beside its texts."""
 
@@ -88,6 +91,7 @@ class ChatAnswer:
         self._call = call
         self._say = say
         self._pieces: list[str] = []
+        self._length = 0
         self._report: UsageReport | None = None
         self._began = time.monotonic()
         self._first_token: float | None = None
@@ -119,6 +123,11 @@ class ChatAnswer:
         if self._first_token is None:
             self._first_token = time.monotonic()
         text = text.replace("\0", "")  # which Postgres can't keep
+        self._length += len(text)
+        if self._length > self._call.request.answer_limit * MOST_CHARACTERS:
+            raise ProviderError(
+                ErrorCode.PROVIDER_FAILED, f"{self._call.job.provider} sends more than it was asked for."
+            )
         self._pieces.append(text)
         self._say(text)
 
