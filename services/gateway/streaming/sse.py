@@ -23,6 +23,7 @@ def sse(batches: Iterable[list[Numbered]], frames: Frames, *, after: int = 0, id
         after: events up to this `seq` are left out: the reader has them.
         ids: whether frames carry `id:`, for a reader that wants to come back.
     """
+    yield b""  # so that the client has the headers before the run says anything
     for batch in batches:
         if not batch:
             yield PING
