@@ -5,6 +5,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from shared.store.apps import list_apps
 from shared.store.engine import Database
 from shared.store.models import Row
 from shared.store.schema import SchemaTooNewError, is_current, upgrade
@@ -17,8 +18,11 @@ def test_the_migrated_schema_is_the_models(database: Database):
         assert is_current(session)
 
 
-def test_migrating_again_changes_nothing(database_url: str):
+def test_migrating_again_changes_nothing(database_url: str, database: Database):
     upgrade(database_url)
+    with database.read() as session:
+        assert is_current(session)
+        assert [app.name for app in list_apps(session)] == ["default"]
 
 
 def test_a_newer_schema_is_refused(database_url: str):

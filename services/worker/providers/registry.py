@@ -4,16 +4,17 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
-from services.worker.providers.base import ChatProtocol
-from services.worker.providers.chat.anthropic import AnthropicChat
-from services.worker.providers.chat.openai import OpenAIChat
+from services.worker.providers.base import ChatProtocol, ChatRequest, Endpoint
+from services.worker.providers.chat import anthropic, openai
+from services.worker.providers.chat.answer import Answer, StreamedChat
+from services.worker.providers.http import Call
 
-CHAT_PROTOCOLS: Mapping[str, Callable[[httpx.AsyncClient], ChatProtocol]] = {
-    "openai": OpenAIChat,
-    "anthropic": AnthropicChat,
+_CHATS: Mapping[str, tuple[Callable[[Endpoint, ChatRequest], Call], Callable[[Endpoint], Answer]]] = {
+    "openai": (openai.make_call, openai.Answer),
+    "anthropic": (anthropic.make_call, anthropic.Answer),
 }
 
 
 def chat_protocols(client: httpx.AsyncClient) -> dict[str, ChatProtocol]:
     """Every chat protocol by its name, over one client."""
-    return {name: make(client) for name, make in CHAT_PROTOCOLS.items()}
+    return {name: StreamedChat(client, *ends) for name, ends in _CHATS.items()}

@@ -1,12 +1,12 @@
 """What the chat protocols share: a call whose answer comes as server-sent events, read one by one until it is whole."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol, cast
 
 import httpx
 import orjson
 
-from services.worker.providers.base import ChatPart, Endpoint, UsageReport
+from services.worker.providers.base import ChatPart, ChatRequest, Endpoint, UsageReport
 from services.worker.providers.errors import ProviderError
 from services.worker.providers.failures import TRANSPORT_ERRORS, cut, empty, malformed
 from services.worker.providers.http import Call, post_stream
@@ -35,6 +35,34 @@ class Answer(Protocol):
     def usage(self) -> UsageReport | None:
         """What the vendor counted, if it did."""
         ...
+
+
+class StreamedChat:
+    """A chat protocol (`services.worker.providers.base.ChatProtocol`) made of its two ends.
+
+    Args:
+        client: makes the calls.
+        make_call: a request as the vendor takes it.
+        make_answer: reads what comes back.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        make_call: Callable[[Endpoint, ChatRequest], Call],
+        make_answer: Callable[[Endpoint], Answer],
+    ) -> None:
+        self._client = client
+        self._make_call = make_call
+        self._make_answer = make_answer
+
+    def stream(self, endpoint: Endpoint, request: ChatRequest) -> AsyncGenerator[Sequence[ChatPart]]:
+        """Ask and yield what comes.
+
+        Raises:
+            ProviderError: the call failed, broke off before the answer was whole, or the whole answer is empty.
+        """
+        return stream_answer(self._client, endpoint, self._make_call(endpoint, request), self._make_answer(endpoint))
 
 
 async def stream_answer(

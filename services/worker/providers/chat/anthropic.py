@@ -3,13 +3,10 @@
 Source: https://docs.anthropic.com/en/api/messages and .../messages-streaming
 """
 
-from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
-import httpx
-
 from services.worker.providers.base import ChatPart, ChatRequest, Endpoint, TextDelta, UsageReport
-from services.worker.providers.chat.answer import read_count, read_object, stream_answer
+from services.worker.providers.chat.answer import read_count, read_object
 from services.worker.providers.failures import reported
 from services.worker.providers.http import Call
 from services.worker.providers.sse import ServerSentEvent
@@ -19,21 +16,6 @@ VERSION = "2023-06-01"
 HIGHEST_TEMPERATURE = 1.0
 
 _PROMPT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-
-
-class AnthropicChat:
-    """The protocol (`services.worker.providers.base.ChatProtocol`)."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    def stream(self, endpoint: Endpoint, request: ChatRequest) -> AsyncGenerator[Sequence[ChatPart]]:
-        """Ask and yield what comes.
-
-        Raises:
-            ProviderError: the call failed, broke off before the answer was whole, or the whole answer is empty.
-        """
-        return stream_answer(self._client, endpoint, make_call(endpoint, request), _Answer(endpoint))
 
 
 def make_call(endpoint: Endpoint, request: ChatRequest) -> Call:
@@ -79,7 +61,7 @@ def _sampling(sampling: Sampling) -> dict[str, object]:
     return sent
 
 
-class _Answer:
+class Answer:
     """What has come of an answer so far."""
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -3,32 +3,14 @@
 Source: https://platform.openai.com/docs/api-reference/chat/create and .../chat-streaming
 """
 
-from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
-import httpx
-
 from services.worker.providers.base import ChatPart, ChatRequest, Endpoint, TextDelta, UsageReport
-from services.worker.providers.chat.answer import read_count, read_object, stream_answer
+from services.worker.providers.chat.answer import read_count, read_object
 from services.worker.providers.failures import reported
 from services.worker.providers.http import Call
 from services.worker.providers.sse import ServerSentEvent
 from shared.contracts.jobs import Sampling
-
-
-class OpenAIChat:
-    """The protocol (`services.worker.providers.base.ChatProtocol`)."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    def stream(self, endpoint: Endpoint, request: ChatRequest) -> AsyncGenerator[Sequence[ChatPart]]:
-        """Ask and yield what comes.
-
-        Raises:
-            ProviderError: the call failed, broke off before the answer was whole, or the whole answer is empty.
-        """
-        return stream_answer(self._client, endpoint, make_call(endpoint, request), _Answer(endpoint))
 
 
 def make_call(endpoint: Endpoint, request: ChatRequest) -> Call:
@@ -52,7 +34,7 @@ def _sampling(sampling: Sampling) -> dict[str, object]:
     return sent
 
 
-class _Answer:
+class Answer:
     """What has come of an answer so far."""
 
     def __init__(self, endpoint: Endpoint) -> None:
