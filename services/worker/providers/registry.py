@@ -9,7 +9,7 @@ from services.worker.providers.chat import anthropic, openai
 from services.worker.providers.chat.answer import Answer, StreamedChat
 from services.worker.providers.http import Call
 
-_CHATS: Mapping[str, tuple[Callable[[Endpoint, ChatRequest], Call], Callable[[Endpoint], Answer]]] = {
+CHAT_PROTOCOLS: Mapping[str, tuple[Callable[[Endpoint, ChatRequest], Call], Callable[[Endpoint], Answer]]] = {
     "openai": (openai.make_call, openai.Answer),
     "anthropic": (anthropic.make_call, anthropic.Answer),
 }
@@ -17,4 +17,4 @@ _CHATS: Mapping[str, tuple[Callable[[Endpoint, ChatRequest], Call], Callable[[En
 
 def chat_protocols(client: httpx.AsyncClient) -> dict[str, ChatProtocol]:
     """Every chat protocol by its name, over one client."""
-    return {name: StreamedChat(client, *ends) for name, ends in _CHATS.items()}
+    return {name: StreamedChat(client, *ends) for name, ends in CHAT_PROTOCOLS.items()}
