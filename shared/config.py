@@ -4,10 +4,12 @@ Every setting is `HELICON_<NAME>`; the command line turns its flags into the sam
 from these classes and from `shared.contracts.live`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.catalogue.catalogue import load_catalogue
 from shared.contracts.live import SECRET, Base, LiveSettings, Llm
@@ -26,6 +28,16 @@ def _on_or_off(value: object) -> object:
 Switch = Annotated[bool, BeforeValidator(_on_or_off)]
 
 
+def _redis_url(value: str) -> str:
+    url = urlsplit(value)
+    if value and (url.scheme not in {"redis", "rediss"} or not re.fullmatch(r"/?\d*", url.path)):
+        raise ValueError("must look like redis://user:password@host:port/0")
+    return value
+
+
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+
+
 class Settings(BaseModel):
     """What every process needs to know."""
 
@@ -34,8 +46,8 @@ class Settings(BaseModel):
     database_url: str = Field(
         default="", description="Postgres, postgresql://user:password@host/name", json_schema_extra=SECRET
     )
-    redis_url: str = Field(default="", description="Redis or Valkey for the queues", json_schema_extra=SECRET)
-    events_url: str = Field(
+    redis_url: RedisUrl = Field(default="", description="Redis or Valkey for the queues", json_schema_extra=SECRET)
+    events_url: RedisUrl = Field(
         default="", description="Redis or Valkey for events; empty: the same", json_schema_extra=SECRET
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(

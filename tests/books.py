@@ -1,12 +1,15 @@
-"""What the database says of users, their tokens, messages and runs."""
+"""What is kept of users, their tokens, messages, runs and events."""
 
 from typing import NamedTuple
 from uuid import UUID
 
+from redis import Redis
 from sqlalchemy import func, select, text
 
+from shared.bus.names import events_stream
 from shared.store.engine import Database
 from shared.store.models import App, Conversation, LedgerEntry, Message, Run, User
+from stack import wait_for
 
 BOOKED = {"succeeded", "failed", "stopped"}
 
@@ -105,3 +108,16 @@ def task_of(database: Database, query: str) -> str | None:
     with database.read() as session:
         run = session.scalars(statement).one_or_none()
     return None if run is None else str(run)
+
+
+def kept_for(redis: Redis, run: str) -> int:
+    """Seconds that a run's events are kept from its end on."""
+    seconds = redis.ttl
+    wait_for(lambda: seconds(events_stream(run)) <= 3600, "everything is said")
+    return seconds(events_stream(run))
+
+
+def forget_events(redis: Redis, run: str) -> None:
+    """Remove a run's events, as time does, once all are said."""
+    assert kept_for(redis, run) > 0
+    redis.delete(events_stream(run))

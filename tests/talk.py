@@ -86,10 +86,12 @@ def listening(client: httpx.Client, method: str, url: str, **options: Any) -> It
 
 
 @contextmanager
-def chatting(client: httpx.Client, user: str, query: str = "Hello?", **fields: object) -> Iterator[Iterator[Frame]]:
+def chatting(
+    client: httpx.Client, user: str, query: str = "Hello?", *, headers: dict[str, str] | None = None, **fields: object
+) -> Iterator[Iterator[Frame]]:
     """A streaming chat that is read while it comes."""
     body = {"query": query, "user": user, "response_mode": "streaming", **fields}
-    with listening(client, "POST", CHATS, json=body) as frames:
+    with listening(client, "POST", CHATS, json=body, headers=headers) as frames:
         yield frames
 
 

@@ -27,12 +27,20 @@ def check_target(request: Request, max_bytes: int) -> None:
         )
     path: str = request.environ.get("PATH_INFO", "")
     for name, encoded in (("path", path.encode("latin-1")), ("query", unquote_to_bytes(request.query_string))):
-        try:
-            text = encoded.decode()
-        except UnicodeDecodeError:
-            raise HeliconError(ErrorCode.BAD_REQUEST, f"The {name} is not valid UTF-8.") from None
-        if "\0" in text:
+        if "\0" in check_text(encoded, name):
             raise HeliconError(ErrorCode.BAD_REQUEST, f"The {name} has a NUL character.")
+
+
+def check_text(encoded: bytes, name: str) -> str:
+    """The text that bytes are.
+
+    Raises:
+        HeliconError: BAD_REQUEST, they are none.
+    """
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError:
+        raise HeliconError(ErrorCode.BAD_REQUEST, f"The {name} is not valid UTF-8.") from None
 
 
 def read_body(request: Request) -> bytes:
@@ -45,14 +53,21 @@ def read_body(request: Request) -> bytes:
     try:
         body = request.get_data(cache=True, parse_form_data=False)
     except RequestEntityTooLarge:
-        limit = request.max_content_length
-        raise HeliconError(ErrorCode.BODY_TOO_LARGE, f"The body is too large: at most {limit} bytes.") from None
+        raise _too_large(request) from None
     except (ClientDisconnected, OSError) as error:
         raise _broken_off() from error
+    # A body of unknown length is cut at the limit without a word.
+    if request.content_length is None and len(body) >= (request.max_content_length or len(body) + 1):
+        raise _too_large(request)
     # A body that broke off reads as if it were complete.
     if request.content_length is not None and len(body) < request.content_length:
         raise _broken_off()
     return body
+
+
+def _too_large(request: Request) -> HeliconError:
+    limit = request.max_content_length
+    return HeliconError(ErrorCode.BODY_TOO_LARGE, f"The body is too large: at most {limit} bytes.")
 
 
 def _broken_off() -> HeliconError:

@@ -31,6 +31,13 @@ def _absent(value: object) -> object:
 UserId = Annotated[str, Field(min_length=1, max_length=LONGEST_USER), AfterValidator(_no_nul)]
 """An end user, as the client's developer calls it."""
 
+DEFAULT_USER = "DEFAULT-USER"
+SharedUserId = Annotated[UserId, BeforeValidator(lambda value: DEFAULT_USER if value in (None, "") else value)]
+"""An end user, or the shared one where nobody is named."""
+
+Name = Annotated[str, AfterValidator(_no_nul)]
+"""What something is called."""
+
 FreeText = Annotated[str, AfterValidator(_without_nuls)]
 """What a person wrote. NUL characters, which Postgres can't keep, are dropped."""
 

@@ -16,6 +16,8 @@ from shared.contracts.events import START, Event, Place, encode, pack
 FIELD = b"e"
 FENCE = 0
 """The `seq` of an entry that says nothing, but keeps older attempts from saying more."""
+BEYOND = 1_000_000
+"""A `seq` that no run reaches."""
 LONGEST_RUN = 6 * 3600
 """Seconds that a stream lives when its run never says that it is closed."""
 
@@ -68,7 +70,8 @@ def append_events(redis: Redis, run: UUID, attempt: int, events: Sequence[Event]
     _, rows = send(redis, [fence, ("XRANGE", stream, "-", "+")])
     said = _entries(rows)
     commands: list[Command] = []
-    for number, event in enumerate(events, said[-1][0].seq + 1 if said else 1):
+    lost = 0 if attempt == 1 else BEYOND  # what was said is gone: its numbers must not be given again
+    for number, event in enumerate(events, (said[-1][0].seq if said else lost) + 1):
         commands += event_commands(run, Place(attempt, number), encode(event))
     send(redis, commands + closing_commands(run, keep_seconds))
 

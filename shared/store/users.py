@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from shared.domain.errors import HeliconError
 from shared.domain.ledger import EntryKind
-from shared.store.models import App, LedgerEntry, User
+from shared.store.models import App, LedgerEntry, Run, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,13 @@ def grant_tokens(session: Session, app: UUID, user: str, tokens: int, *, first_g
     row.updated_at = func.now()
     session.add(LedgerEntry(owner=key, kind=EntryKind.GRANT, amount=tokens, note=note))
     session.flush()
+
+
+def read_balance(session: Session, run: UUID) -> tuple[int, int]:
+    """What the user of a run was granted in all, and has left."""
+    query = select(User.token, User.avail_token).join(Run, Run.owner == User.id).where(Run.id == run)
+    granted, available = session.execute(query).one()
+    return granted, available
 
 
 def list_ledger(session: Session, user: int, *, limit: int = 50) -> Sequence[LedgerEntry]:

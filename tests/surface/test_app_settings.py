@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from books import balance
-from conftest import HURRIED, MakeApp
+from neighbours import HURRIED, MakeApp
 from stack import Stack
 from talk import ask, calls, communicate, end_of, script, shown, stream
 
@@ -125,21 +125,19 @@ NAMES = ("prompt", "completion")
     "muse.field.type", "muse.field.custom_url", "muse.field.token", "muse.field.llm_proxy"
 )  # fmt: skip
 def test_the_provider_in_use_is_reached_at_its_url_with_its_key_through_the_proxy(
-    stack: Stack, user: str, hurried: str, make_app: MakeApp
+    user: str, hurried: Stack, make_app: MakeApp
 ):
     assert HURRIED["HELICON_CUSTOM_URL"] == "http://upstream.invalid/v1"  # which nobody but the proxy knows
     ask(make_app(hurried), user, user)
-    (call,) = calls(stack, user)
+    (call,) = calls(hurried, user)
     assert (call["path"], call["key"]) == ("/v1/chat/completions", "sk-***1234")
 
 
 @pytest.mark.requirement("muse.field.llm_retry_times", "muse.field.llm_retry_interval")
-def test_a_call_is_tried_again_as_often_and_as_late_as_the_settings_say(
-    stack: Stack, user: str, hurried: str, make_app: MakeApp
-):
+def test_a_call_is_tried_again_as_often_and_as_late_as_the_settings_say(user: str, hurried: Stack, make_app: MakeApp):
     model = f"demo-tokens:{3000 + int(user[-3:], 16)}"
-    script(stack, *[{"model": model, "status": 500, "error": "Oh."}] * 2)
+    script(hurried, *[{"model": model, "status": 500, "error": "Oh."}] * 2)
     end = end_of(stream(make_app(hurried, model=model), user, user))
     assert (end["event"], end.get("code")) == ("error", "completion_request_error")
-    first, second = calls(stack, user)
+    first, second = calls(hurried, user)
     assert second["time"] - first["closed_at"] > 0.2  # 300 ms, spread by a quarter

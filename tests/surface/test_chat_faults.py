@@ -7,7 +7,7 @@ import pytest
 import uuid_utils.compat as uuids
 
 from books import balance, has_ended, ledger, saved
-from conftest import MakeApp
+from neighbours import MakeApp
 from stack import Stack, wait_for
 from talk import ask, calls, end_of, post, script, stream, text_of
 
@@ -57,9 +57,9 @@ def test_a_provider_that_fails_is_told_with_what_went_wrong(
     user: str, make_app: MakeApp, model: str, code: tuple[int, str], words: str
 ):
     streamed, blocking = both_failures(make_app(model=model), user)
-    assert streamed == blocking
-    assert streamed[:2] == code
+    assert streamed[:2] == blocking[:2] == code
     assert words in streamed[2]
+    assert words in blocking[2]
 
 
 @pytest.mark.requirement("v1.fault.4xx", "v1.fault.provider-quota", "v1.fault.refused-key", "ops.demo.script")
@@ -100,21 +100,21 @@ def test_a_provider_that_refuses_is_told_by_its_reason(
     ],
 )
 def test_a_provider_that_says_nothing_for_too_long_is_given_up(
-    stack: Stack, user: str, hurried: str, make_app: MakeApp, model: str, words: str, tokens: int
+    user: str, hurried: Stack, make_app: MakeApp, model: str, words: str, tokens: int
 ):
     frames = stream(make_app(hurried, model=model), user, user)
     end = end_of(frames)
     assert (end["status"], end["code"]) == FAILED
     assert words in end["message"]
     assert len(text_of(frames).split()) == tokens
-    (call,) = wait_for(lambda: [call for call in calls(stack, user) if call["closed_by"]], "the call has ended")
+    (call,) = wait_for(lambda: [call for call in calls(hurried, user) if call["closed_by"]], "the call has ended")
     assert call["closed_by"] == "client"
 
 
 @pytest.mark.requirement("v1.fault.refused-key")
 @pytest.mark.parametrize(("provider", "status"), [("openai", 401), ("anthropic", 403)])
 def test_a_key_that_the_provider_does_not_take_is_told(
-    user: str, hurried: str, make_app: MakeApp, provider: str, status: int
+    user: str, hurried: Stack, make_app: MakeApp, provider: str, status: int
 ):
     streamed, blocking = both_failures(make_app(hurried, provider=provider, model="demo"), user)
     assert streamed == blocking
@@ -169,7 +169,6 @@ def test_a_run_that_fails_before_its_first_token_costs_nothing(stack: Stack, use
     [
         ({"provider": "nobody"}, {}, (400, "app_unavailable"), "nobody"),
         ({"provider": "openai"}, {}, (400, "provider_not_initialize"), "OPENAI_API_KEY"),
-        ({"provider": "deepseek", "model": "gpt-9"}, {}, (400, "model_currently_not_support"), "gpt-9"),
         ({}, {"conversation_id": str(uuids.uuid7())}, (404, "not_found"), "onversation"),
     ],
 )
@@ -181,18 +180,27 @@ def test_what_the_gateway_can_know_is_a_status_before_any_stream(
     assert words in message
 
 
-@pytest.mark.requirement("v1.chat.blocking-timeout")
-def test_a_blocking_answer_that_takes_too_long_goes_on_and_is_saved(
-    stack: Stack, user: str, hurried: str, make_app: MakeApp
+@pytest.mark.requirement("v1.errors.early", "v1.fault.model")
+@MODES
+def test_a_model_that_a_provider_does_not_offer_is_refused_at_once(
+    user: str, hurried: Stack, make_app: MakeApp, mode: str
 ):
+    client = make_app(hurried, provider="aliyun", model="gpt-9")
+    status, code, message = failure(post(client, user, response_mode=mode))
+    assert (status, code) == (400, "model_currently_not_support")
+    assert "gpt-9" in message
+
+
+@pytest.mark.requirement("v1.chat.blocking-timeout")
+def test_a_blocking_answer_that_takes_too_long_goes_on_and_is_saved(user: str, hurried: Stack, make_app: MakeApp):
     client = make_app(hurried, model="demo-slow:100+tokens:20")
     headers = {"Idempotency-Key": "k"}
     fields = failure(post(client, user, user, headers=headers))
     assert fields[:2] == (504, "gateway_timeout")
     answer = wait_for(lambda: _answered(client, user, headers), "the run has ended")
-    assert has_ended(stack.database, answer["message_id"])
+    assert has_ended(hurried.database, answer["message_id"])
     assert len(answer["answer"].split()) == 20
-    assert len(calls(stack, user)) == 1
+    assert len(calls(hurried, user)) == 1
 
 
 def _answered(client: httpx.Client, user: str, headers: dict[str, str]) -> dict[str, Any] | None:

@@ -7,8 +7,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from books import name_of, saved
-from conftest import MakeApp
+from books import name_of, saved, task_of
+from neighbours import MakeApp
+from stack import Stack
 from talk import PING, ask, chatting, end_of, parse_sse, post, said, stop, stream, text_of
 
 TIMES = ("latency", "time_to_first_token", "time_to_generate")
@@ -102,15 +103,22 @@ def test_deltas_come_while_the_answer_is_made(user: str, make_app: MakeApp):
 
 
 @pytest.mark.requirement("v1.chat.ping")
-def test_silence_is_broken_by_pings_from_the_start_on(user: str, hurried: str, make_app: MakeApp):
+def test_silence_is_broken_by_pings_from_the_start_on(user: str, hurried: Stack, make_app: MakeApp):
     response = post(make_app(hurried, model="demo-slow-first:0.8"), user, response_mode="streaming")
-    blocks = response.text.split("\n\n")
-    assert blocks[:2] == [PING, PING]
+    assert response.text.startswith(f"{PING}\n\n")
     assert text_of(said(parse_sse(response.text))) == "Demo answer to: Hello?"
 
 
+@pytest.mark.requirement("v1.chat.streaming")
+def test_the_headers_come_before_the_run_says_anything(user: str, stack: Stack, make_app: MakeApp):
+    client = make_app(model="demo-slow-first:50")
+    with chatting(client, user, user) as frames_of:
+        assert stop(client, user, str(task_of(stack.database, user))) == {"result": "success"}
+        assert [frame["event"] for frame in said(frames_of)] == ["message_end"]
+
+
 @pytest.mark.requirement("v1.chat.ping-queued")
-def test_silence_is_broken_by_pings_while_a_run_is_queued(user: str, lonely: str, make_app: MakeApp):
+def test_silence_is_broken_by_pings_while_a_run_is_queued(user: str, lonely: Stack, make_app: MakeApp):
     with chatting(make_app(lonely), user) as frames:
         assert [next(frames).data for _ in range(3)] == [None, None, None]
 
@@ -136,7 +144,9 @@ def test_nul_characters_in_a_query_are_dropped(client: httpx.Client, user: str):
 @pytest.mark.parametrize(
     ("query", "name"), [("Hello?", "Hello?"), ("Tell me everything there is.", "Tell me everything t…")]
 )
-def test_a_conversation_is_named_by_its_first_question(stack, client: httpx.Client, user: str, query: str, name: str):
+def test_a_conversation_is_named_by_its_first_question(
+    stack: Stack, client: httpx.Client, user: str, query: str, name: str
+):
     assert name_of(stack.database, ask(client, user, query)["conversation_id"]) == name
 
 
@@ -153,7 +163,7 @@ def test_no_conversation_id_begins_a_conversation(client: httpx.Client, user: st
     assert first["conversation_id"] != second["conversation_id"]
 
 
-def test_an_answer_is_saved_as_it_was_sent(stack, client: httpx.Client, user: str):
+def test_an_answer_is_saved_as_it_was_sent(stack: Stack, client: httpx.Client, user: str):
     frames = stream(client, user)
     usage = end_of(frames)["metadata"]["usage"]
     kept = saved(stack.database, frames[0]["message_id"])

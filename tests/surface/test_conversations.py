@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from books import make_older
-from conftest import MakeApp, at
+from neighbours import MakeApp, at
 from stack import Stack
 from talk import ask, communicate, end_of, shown, stream, text_of
 

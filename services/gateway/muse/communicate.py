@@ -1,12 +1,12 @@
 """`POST /communicate`: a prompt in, a stream of frames out, driven by slash commands."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from flask import Blueprint, Response, request
 
 from services.gateway.auth import authenticate
-from services.gateway.bodies import parse_object, read_body, validate
+from services.gateway.bodies import check_text, parse_object, read_body, validate
 from services.gateway.gateway import Gateway
 from services.gateway.muse.errors import COMMUNICATE_PATHS
 from services.gateway.muse.schemas import CommunicateIn
@@ -24,7 +24,8 @@ from shared.store.apps import AppRecord
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SSE = "text/event-stream"
-FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
+MULTIPART = "multipart/form-data"
+FORMS = {"application/x-www-form-urlencoded", MULTIPART}
 
 
 def communicate_routes(gateway: Gateway) -> Blueprint:
@@ -78,6 +79,7 @@ def _read() -> dict[str, Any]:
     elif request.files or (body and request.mimetype not in FORMS):
         raise HeliconError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "The body is no picture or sound that is known here.")
     else:
+        check_text(body if request.mimetype == MULTIPART else unquote_to_bytes(body), "body")
         fields = request.form.to_dict()
     return {**fields, **request.args.to_dict()}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from services.gateway.fields import FreeText, UserId
+from services.gateway.fields import FreeText, Name, UserId
 from shared.store.apps import DEFAULT_APP
 
 
@@ -15,7 +15,7 @@ class CommunicateIn(BaseModel):
 
     prompt: FreeText
     user_id: UserId
-    app_id: str = DEFAULT_APP
+    app_id: Name = DEFAULT_APP
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,9 @@ from shared.store.runs.read import RunRecord
 
 log = structlog.get_logger()
 
+_END = 2
+"""The events that end a run: how it ended, and `Closed`."""
+
 Numbered = tuple[int, Event]
 """An event and its `seq`."""
 
@@ -52,15 +55,20 @@ class Follower:
         redis: where the run's stream is, for what the feed does not have.
         run: its id.
         find: the run as the database has it.
+        after: `seq` of the last event that the reader has; 0 for none.
     """
 
-    def __init__(self, feed: Feed, redis: Redis, run: UUID, find: Callable[[], RunRecord | None]) -> None:
+    def __init__(
+        self, feed: Feed, redis: Redis, run: UUID, find: Callable[[], RunRecord | None], after: int = 0
+    ) -> None:
         self._feed = feed
         self._redis = redis
         self._run = run
         self._find = find
+        self._after = after
         self._last = START
         self._length = 0
+        self._hole = False
 
     def follow(self, said: list[Entry]) -> Iterator[list[Numbered]]:
         """The run's events, up to and with `Closed`; an empty list where none came for a while.
@@ -74,9 +82,12 @@ class Follower:
         events = self._decode(self._in_order(said))
         idle = False
         while True:
+            closed = bool(events) and isinstance(events[-1][1], Closed)
+            if closed and self._hole:
+                events = self._mend(events)
             if events or idle:
                 yield events
-            if events and isinstance(events[-1][1], Closed):
+            if closed:
                 return
             if self._feed.overrun:
                 log.warning("stream.reader_too_slow", run=str(self._run))
@@ -100,10 +111,25 @@ class Follower:
         return [*events, *self._end(record)]
 
     def _end(self, record: RunRecord) -> list[Numbered]:
-        seq = self._last.seq
-        rest = record.answer[self._length :]
-        end = [Text(rest)] if rest else []
-        return list(enumerate([*end, record.event, Closed()], seq + 1))
+        """The rest of an answer and its end, numbered so that the reader does not take them for what it has."""
+        rest: list[Event] = []
+        if record.answer and (self._hole or self._last.seq < self._after):
+            rest = [Replaced(record.answer, "lost")]
+        elif record.answer[self._length :]:
+            rest = [Text(record.answer[self._length :])]
+        return list(enumerate([*rest, record.event, Closed()], max(self._last.seq, self._after) + 1))
+
+    def _mend(self, events: list[Numbered]) -> list[Numbered]:
+        """The last events of an answer that has a hole: with the whole of it before its end."""
+        try:
+            record = self._find()
+        except HeliconError as error:
+            log.warning("stream.away", run=str(self._run), error=error.message)
+            return events
+        if record is None or not record.answer or len(events) < _END:
+            return events
+        seq, _ = events[-_END]
+        return [*events[:-_END], (seq, Replaced(record.answer, "lost")), *events[-_END:]]
 
     def _in_order(self, entries: list[Entry]) -> list[Entry]:
         """`entries` without those that are not after the last, and with those that are missing between."""
@@ -123,6 +149,9 @@ class Follower:
             entries = [entry for entry in read_events(self._redis, self._run, self._last) if entry[0] < before]
         except HeliconError:
             entries = []
+        had = max(self._after, self._last.seq)
+        filled = sum(place.seq > had for place, _ in entries)
+        self._hole = self._hole or filled < before.seq - 1 - had
         log.info("stream.gap", run=str(self._run), after=str(self._last), before=str(before), filled=len(entries))
         return entries
 

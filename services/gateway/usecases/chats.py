@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
 from uuid import UUID
 
-import orjson
 import uuid_utils.compat as uuids
 
 from services.gateway.streaming.runstream import RunStream
@@ -14,7 +13,7 @@ from services.gateway.usecases.runs import Runs
 from shared.catalogue.catalogue import Model
 from shared.contracts.apps import AppSettings
 from shared.contracts.jobs import ChatJob, Retries, Sampling
-from shared.contracts.live import Base, Llm
+from shared.contracts.live import Base, LiveSettings, Llm
 from shared.contracts.offers import Offers
 from shared.domain.inputs import check_inputs, fill_prompt
 from shared.domain.runs import Surface
@@ -48,9 +47,9 @@ class Idempotency:
     body_sha256: str
 
     @classmethod
-    def of(cls, key: str, body: Mapping[str, Any]) -> "Idempotency":
-        """The same for the same body, in whatever order its fields stand."""
-        return cls(key, hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest())
+    def of(cls, key: str, body: bytes) -> "Idempotency":
+        """The key, and what was sent with it."""
+        return cls(key, hashlib.sha256(body).hexdigest())
 
 
 class Chats:
@@ -74,10 +73,11 @@ class Chats:
             HeliconError: INVALID_PARAM, the inputs don't fit the form; APP_UNAVAILABLE, MODEL_UNSUPPORTED or
                 NO_PROVIDER_KEY, no model can be asked; else as `Runs.start`.
         """
-        live, settings = self._offers.live, question.app.settings
-        inputs = self._inputs(question)
+        live, settings = self._offers.live, settings_on(question.surface, question.app)
+        inputs = self._inputs(question, settings)
         prompt = fill_prompt(settings.prompt or live.base.character, inputs)
-        job = _job(question, prompt, self._offers.model(settings.provider, settings.model), live.base, live.llm)
+        model = self._offers.model(settings.provider, settings.model)
+        job = _job(question, settings, prompt, model, live)
         grant = first_grant(settings, live.base)
         free = question.surface is Surface.MUSE and question.user in live.base.admin_user_ids
         # A token is never shorter than a byte, so bytes are an upper bound that costs nothing to count.
@@ -108,13 +108,23 @@ class Chats:
         )
         return self._runs.start(new)
 
-    def _inputs(self, question: Question) -> dict[str, str]:
+    def _inputs(self, question: Question, settings: AppSettings) -> dict[str, str]:
         """The values of the app's form: given when a conversation begins, kept while it goes on."""
-        form = question.app.settings.form
+        form = settings.form
         if form and question.conversation is not None:
             with self._database.read() as session:
                 return read_inputs(session, question.app.id, question.user, question.conversation)
         return check_inputs([field.as_input_field() for field in form], question.inputs)
+
+
+def settings_on(surface: Surface, app: AppRecord) -> AppSettings:
+    """What an app decides on a surface: on the Muse surface its prices alone, for the rest is the live settings'."""
+    if surface is Surface.V1:
+        return app.settings
+    return AppSettings(**app.settings.model_dump(include=_PRICES, exclude_unset=True))
+
+
+_PRICES = {"prompt_price", "completion_price", "currency"}
 
 
 def first_grant(settings: AppSettings, base: Base) -> int:
@@ -122,8 +132,8 @@ def first_grant(settings: AppSettings, base: Base) -> int:
     return base.token_per_user if settings.token_per_user is None else settings.token_per_user
 
 
-def _job(question: Question, prompt: str, model: Model, base: Base, llm: Llm) -> ChatJob:
-    settings = question.app.settings
+def _job(question: Question, settings: AppSettings, prompt: str, model: Model, live: LiveSettings) -> ChatJob:
+    base, llm = live.base, live.llm
     own_prices = settings.prompt_price is not None or settings.completion_price is not None
     return ChatJob(
         provider=model.provider,
@@ -136,8 +146,8 @@ def _job(question: Question, prompt: str, model: Model, base: Base, llm: Llm) ->
         history_turns=base.max_qa_pair,
         history_seconds=base.context_expire_time if question.surface is Surface.MUSE else None,
         retries=Retries(times=base.llm_retry_times, interval=base.llm_retry_interval / 1000),
-        prompt_price=str(settings.prompt_price or 0) if own_prices else model.prompt_price,
-        completion_price=str(settings.completion_price or 0) if own_prices else model.completion_price,
+        prompt_price=f"{settings.prompt_price or Decimal(0):f}" if own_prices else model.prompt_price,
+        completion_price=f"{settings.completion_price or Decimal(0):f}" if own_prices else model.completion_price,
         currency=settings.currency if own_prices else model.currency,
     )
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from services.gateway.usecases.chats import first_grant
+from services.gateway.usecases.chats import first_grant, settings_on
 from shared.contracts.live import LiveSettings
 from shared.domain.commands import Command, Prompt
+from shared.domain.runs import Surface
 from shared.domain.titles import cut_title
 from shared.store.apps import AppRecord
 from shared.store.conversations import CommandTurn, record_command
@@ -57,7 +58,7 @@ class Commands:
         turn = CommandTurn(
             app=app.id,
             user=user,
-            grant=first_grant(app.settings, self.live.base),
+            grant=first_grant(settings_on(Surface.MUSE, app), self.live.base),
             name=cut_title(typed),
             query=typed,
             answer=self._words(prompt),

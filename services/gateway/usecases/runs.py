@@ -75,7 +75,7 @@ class Runs:
             if record.state.final and not said:
                 batches = rebuild(record, after)
             else:
-                follower = Follower(feed, self._redis, run, lambda: self._find(app, user, run))
+                follower = Follower(feed, self._redis, run, lambda: self._find(app, user, run), after)
                 batches = follower.follow(said)
             return RunStream(_ids_of(record), batches, stack.pop_all().close, after)
 

@@ -1,10 +1,10 @@
 """`/v1/chat-messages`: ask, stop, and hear again."""
 
 from contextlib import closing
-from typing import Any
 
 from flask import Blueprint, Response, request
 
+from services.gateway.bodies import read_body
 from services.gateway.gateway import Gateway
 from services.gateway.streaming.collect import collect
 from services.gateway.streaming.response import stream_response
@@ -29,7 +29,7 @@ def chat_message_routes(gateway: Gateway) -> Blueprint:
     @door.post("", takes=ChatMessageIn)
     def ask(app: AppRecord, asked: ChatMessageIn) -> Reply:
         question = Question(app, asked.user, Surface.V1, asked.query, asked.inputs, asked.conversation_id)
-        stream = gateway.chats.ask(question, _idempotency(asked.model_dump(mode="json")))
+        stream = gateway.chats.ask(question, _idempotency())
         if asked.response_mode == "blocking":
             return _wait(stream)
         return _relay(stream, ids=request.headers.get("X-Event-Ids") == "1")
@@ -59,13 +59,13 @@ def chat_message_routes(gateway: Gateway) -> Blueprint:
     return routes
 
 
-def _idempotency(body: dict[str, Any]) -> Idempotency | None:
+def _idempotency() -> Idempotency | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not key.strip() or len(key) > LONGEST_IDEMPOTENCY_KEY:
         raise HeliconError.invalid(f"Idempotency-Key: must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters")
-    return Idempotency.of(key, body)
+    return Idempotency.of(key, read_body(request))
 
 
 def _last_event_id(after: int) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from services.gateway.fields import OptionalId, Query, UserId
+from services.gateway.fields import DEFAULT_USER, OptionalId, Query, SharedUserId, UserId
 
 LONGEST_SEQ = 2**53
 """Beyond it a JSON reader may round."""
@@ -34,7 +34,10 @@ class ChatMessageIn(UserIn):
     conversation_id: OptionalId = None
 
 
-class EventsIn(UserIn):
+class EventsIn(BaseModel):
     """The query of `GET /v1/chat-messages/{task_id}/events`; `after` is the `seq` of the last event received."""
 
+    model_config = ConfigDict(frozen=True)
+
+    user: SharedUserId = DEFAULT_USER
     after: Annotated[int, Field(ge=0, le=LONGEST_SEQ)] = 0

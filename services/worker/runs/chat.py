@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from services.worker.events.voice import Voice
 from services.worker.providers.base import ChatMessage, ChatPart, ChatRequest, TextDelta, UsageReport
 from services.worker.providers.errors import ProviderError
@@ -20,6 +22,7 @@ from shared.domain.ledger import PRICE_UNIT, price_of
 from shared.store.engine import Database
 from shared.store.runs.claim import ClaimedRun, load_turns
 from shared.store.runs.settle import NOTHING, Made
+from shared.store.users import read_balance
 
 Ask = Callable[[ChatJob, ChatRequest], AsyncGenerator[ChatPart]]
 """Begins a call to a job's provider."""
@@ -35,7 +38,10 @@ TURN_OVERHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """A chat that is ready to be asked; `prompt_tokens` as our tokenizer counts them."""
+    """A chat that is ready to be asked; `prompt_tokens` as our tokenizer counts them.
+
+    An answer's limit below 1 means that what is reserved does not even pay for the question.
+    """
 
     job: ChatJob
     request: ChatRequest
@@ -51,8 +57,7 @@ def prepare_call(job: ChatJob, turns: Sequence[Turn], reserved: int | None) -> C
         reserved: tokens that the call may cost; None where quota is off.
 
     Raises:
-        HeliconError: INVALID_PARAM, the question does not fit into the model's context; QUOTA_EXCEEDED, what is
-            reserved does not even pay for the question.
+        HeliconError: INVALID_PARAM, the question does not fit into the model's context.
     """
     system = [ChatMessage("system", job.system_prompt)] if job.system_prompt else []
     asked = [*system, ChatMessage("user", job.query)]
@@ -71,11 +76,6 @@ def prepare_call(job: ChatJob, turns: Sequence[Turn], reserved: int | None) -> C
     messages = (*system, *history, ChatMessage("user", job.query))
     prompt_tokens = count_prompt(messages)
     limit = job.answer_limit if reserved is None else min(job.answer_limit, reserved - prompt_tokens)
-    if limit < 1:
-        raise HeliconError(
-            ErrorCode.QUOTA_EXCEEDED,
-            f"The tokens that are left, {reserved}, do not pay for this question, which takes {prompt_tokens}.",
-        )
     return ChatCall(job, ChatRequest(job.model, messages, limit, job.sampling), prompt_tokens)
 
 
@@ -209,7 +209,20 @@ def _prepare(database: Database, claimed: ClaimedRun, job: ChatJob) -> ChatCall:
     since = datetime.now(UTC) - timedelta(seconds=job.history_seconds) if job.history_seconds is not None else None
     with database.read() as session:
         turns = load_turns(session, claimed, turns=job.history_turns, since=since)
-    return prepare_call(job, turns, claimed.reserved)
+        call = prepare_call(job, turns, claimed.reserved)
+        if call.request.answer_limit < 1:
+            raise _too_expensive(session, claimed, call)
+    return call
+
+
+def _too_expensive(session: Session, claimed: ClaimedRun, call: ChatCall) -> HeliconError:
+    granted, available = read_balance(session, claimed.id)
+    left = available + (claimed.reserved or 0)
+    return HeliconError(
+        ErrorCode.QUOTA_EXCEEDED,
+        f"This question takes {call.prompt_tokens} tokens before its answer: {granted - left} used, {left} left, "
+        f"{granted} granted.",
+    )
 
 
 def _price(usage: Usage) -> Decimal:

@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.streaming import runstream
-from services.gateway.streaming.runstream import follow, rebuild
+from services.gateway.streaming.frames import Frames
+from services.gateway.streaming.runstream import Follower, RunIds, rebuild
+from services.gateway.streaming.sse import sse
 from shared.bus.event_log import Entry
-from shared.contracts.events import START, Closed, Event, Failed, Finished, Place, Text, Usage, encode
+from shared.contracts.events import START, Closed, Event, Failed, Finished, Place, Replaced, Text, Usage, encode
+from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
-from shared.store.runs import RunRecord
+from shared.store.runs.read import RunRecord
 
 RUN = UUID(int=1)
 FINISHED = Finished(Usage(prompt_tokens=1, completion_tokens=2))
@@ -35,6 +38,7 @@ class FakeRelay:
         self.there = 0
         self.overrun = False
         self.reads = 0
+        self.record: RunRecord | None = None
 
     def take(self) -> list[Entry]:
         batch, self.there = self.steps.pop(0) if self.steps else ([], len(self.log))
@@ -46,9 +50,10 @@ class FakeRelay:
         return [entry for entry in self.log[: self.there] if entry[0] > after]
 
 
-def read(relay: FakeRelay, monkeypatch: pytest.MonkeyPatch, said: list[Entry] | None = None) -> list:
+def read(relay: FakeRelay, monkeypatch: pytest.MonkeyPatch, said: list[Entry] | None = None, after: int = 0) -> list:
     monkeypatch.setattr(runstream, "read_events", relay.read_events)
-    return list(follow(relay, None, RUN, said or []))  # pyright: ignore[reportArgumentType] - a fake
+    follower = Follower(relay, None, RUN, lambda: relay.record, after)  # pyright: ignore[reportArgumentType] - a fake
+    return list(follower.follow(said or []))
 
 
 def test_events_are_handed_on_as_they_come(monkeypatch: pytest.MonkeyPatch):
@@ -60,6 +65,19 @@ def test_events_are_handed_on_as_they_come(monkeypatch: pytest.MonkeyPatch):
 def test_a_gap_is_filled_from_the_log(monkeypatch: pytest.MonkeyPatch):
     relay = FakeRelay(WHOLE, [([WHOLE[0], WHOLE[2]], 3), (WHOLE[3:], 5)])
     assert read(relay, monkeypatch) == [EVENTS[:3], EVENTS[3:]]
+
+
+def test_an_answer_with_a_hole_is_given_whole_before_its_end(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE[2:], [([WHOLE[0]], 0), (WHOLE[2:], 3)])  # the log lost what the second event said
+    relay.record = record(RunState.SUCCEEDED, "One two three")
+    told = read(relay, monkeypatch)
+    assert told == [EVENTS[:1], [EVENTS[2], (4, Replaced("One two three", "lost")), *EVENTS[3:]]]
+
+
+def test_a_reader_that_comes_back_has_no_hole_in_what_it_has(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE[2:], [(WHOLE[2:], 3)])
+    relay.record = record(RunState.SUCCEEDED, "One two three")
+    assert read(relay, monkeypatch, after=2) == [EVENTS[2:]]
 
 
 def test_a_lost_end_is_found_at_the_next_tick(monkeypatch: pytest.MonkeyPatch):
@@ -115,9 +133,52 @@ def test_every_event_is_read_once_and_in_order_whatever_is_lost(relay: FakeRelay
     assert [seq for batch in batches for seq, _ in batch] == [place.seq for place, _ in relay.log]
 
 
-def record(state: RunState, answer: str = "One two", **changes) -> RunRecord:
-    fields = {"error_code": None, "error": None, "usage": FINISHED.usage, **changes}
-    return RunRecord(RUN, state, 1, UUID(int=2), UUID(int=3), datetime(2026, 1, 1, tzinfo=UTC), answer, **fields)
+def record(state: RunState, answer: str = "One two three", **changes) -> RunRecord:
+    fields = {
+        "id": RUN,
+        "attempt": 1,
+        "message": UUID(int=2),
+        "conversation": UUID(int=3),
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "error_code": None,
+        "error": None,
+        "usage": FINISHED.usage,
+        **changes,
+    }
+    return RunRecord(state=state, answer=answer, **fields)
+
+
+def test_an_end_that_nobody_says_any_more_comes_from_the_database_with_the_rest(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE[:2], [(WHOLE[:2], 2), ([], 2)])
+    relay.record = record(RunState.SUCCEEDED)
+    rest = [(3, Text(" three")), (4, FINISHED), (5, Closed())]
+    assert read(relay, monkeypatch) == [EVENTS[:2], rest]
+
+
+def test_an_end_from_the_database_reaches_a_reader_that_has_more_than_the_log(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay([], [([], 0)])  # Redis came back without its data
+    relay.record = record(RunState.SUCCEEDED)
+    frames = Frames(RunIds(RUN, UUID(int=2), UUID(int=3), datetime(2026, 1, 1, tzinfo=UTC)))
+    assert b'"event":"message_end"' in b"".join(sse(read(relay, monkeypatch, after=5), frames, after=5))
+
+
+def test_a_run_that_still_lives_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [([], 0), ([], 0), (WHOLE, 5)])
+    relay.record = record(RunState.RUNNING, "")
+    assert read(relay, monkeypatch) == [[], [], EVENTS]
+
+
+def test_a_log_that_is_away_is_silence_and_not_an_end(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE, [([], 0), (WHOLE, 5)])
+    answers = iter([HeliconError(ErrorCode.EVENTS_UNAVAILABLE, "Away.")])
+
+    def find() -> None:
+        for error in answers:
+            raise error
+
+    monkeypatch.setattr(runstream, "read_events", relay.read_events)
+    follower = Follower(relay, None, RUN, find)  # pyright: ignore[reportArgumentType] - a fake
+    assert list(follower.follow([])) == [[], EVENTS]
 
 
 @pytest.mark.parametrize(
@@ -132,17 +193,16 @@ def record(state: RunState, answer: str = "One two", **changes) -> RunRecord:
     ],
 )
 def test_a_run_is_rebuilt_as_its_whole_answer_and_its_end(ended: RunRecord, end: Event):
-    assert list(rebuild(ended, 0)) == [[(1, Text("One two")), (2, end), (3, Closed())]]
+    assert list(rebuild(ended, 0)) == [[(1, Text("One two three")), (2, end), (3, Closed())]]
 
 
 def test_a_run_without_an_answer_is_rebuilt_as_its_end():
-    assert [event for _, event in next(rebuild(record(RunState.STOPPED, ""), 0))] == [
-        Finished(FINISHED.usage, "stopped"),
-        Closed(),
+    assert list(rebuild(record(RunState.STOPPED, ""), 0)) == [
+        [(1, Finished(FINISHED.usage, "stopped")), (2, Closed())],
     ]
 
 
-@given(st.integers(0, 1000))
-def test_a_rebuilt_end_is_never_hidden_from_a_reader_by_what_it_has(after: int):
-    events = next(rebuild(record(RunState.SUCCEEDED), after))
-    assert [event for seq, event in events if seq > after][-2:] == [FINISHED, Closed()]
+@given(st.integers(1, 2**53))
+def test_a_reader_that_has_a_part_gets_the_whole_answer_in_its_place_and_the_end(after: int):
+    (events,) = rebuild(record(RunState.SUCCEEDED), after)
+    assert [event for seq, event in events if seq > after] == [Replaced("One two three", "expired"), FINISHED, Closed()]

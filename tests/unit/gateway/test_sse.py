@@ -1,6 +1,7 @@
 """Frames on the wire."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,8 +18,23 @@ ENDED: list[Numbered] = [(3, Finished(Usage())), (4, Closed())]
 BATCHES: list[list[Numbered]] = [[(1, Text("Hello"))], [], [(2, Text(" you")), *ENDED]]
 
 
+def sent(batches: list[list[Numbered]]) -> list[bytes]:
+    """What is sent after the headers."""
+    first, *chunks = sse(batches, FRAMES)
+    assert first == b""
+    return chunks
+
+
+def test_the_headers_are_sent_before_the_run_says_anything():
+    def said() -> Iterator[list[Numbered]]:
+        raise AssertionError("asked for events before the headers were sent")
+        yield []
+
+    assert next(iter(sse(said(), FRAMES))) == b""
+
+
 def test_what_arrived_together_is_sent_together_and_an_empty_batch_is_a_ping():
-    chunks = list(sse(BATCHES, FRAMES))
+    chunks = sent(BATCHES)
     assert [re.findall(rb'(?:event: |"event":")(\w+)', chunk) for chunk in chunks] == [
         [b"message"],
         [b"ping"],
@@ -38,12 +54,12 @@ def test_events_that_the_reader_has_are_left_out():
 
 
 def test_a_batch_of_which_nothing_is_to_be_sent_sends_nothing():
-    assert list(sse([[(4, Closed())]], FRAMES)) == []
+    assert sent([[(4, Closed())]]) == []
 
 
 @given(st.text())
 def test_no_text_breaks_its_frame(text: str):
-    (chunk,) = sse([[(1, Text(text))]], FRAMES)
+    (chunk,) = sent([[(1, Text(text))]])
     assert chunk.startswith(b"data: {")
     assert chunk.endswith(b"}\n\n")
     assert b"\n" not in chunk[:-2]

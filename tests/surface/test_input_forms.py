@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import MakeApp
+from neighbours import MakeApp
 from stack import Stack
 from talk import ask, post, shown
 
@@ -40,6 +40,14 @@ def test_inputs_fill_the_variables_of_the_prompt(
 ):
     ask(form_client, user, f"Hello from {user}?", inputs=inputs)
     assert shown(stack, f"Hello from {user}?") == [("system", prompt), ("user", f"Hello from {user}?")]
+
+
+@pytest.mark.requirement("v1.chat.inputs-prompt")
+def test_a_conversation_keeps_the_inputs_that_it_began_with(stack: Stack, form_client: httpx.Client, user: str):
+    conversation = ask(form_client, user, inputs={"name": "Ann"})["conversation_id"]
+    for query, inputs in (("again", {}), ("and again", {"name": "Bob"})):
+        ask(form_client, user, f"{user} {query}", inputs=inputs, conversation_id=conversation)
+        assert shown(stack, f"{user} {query}")[0] == ("system", "Talk to Ann in plain style. {{unknown}}")
 
 
 @pytest.mark.requirement("v1.chat.inputs")
