@@ -13,6 +13,10 @@ log = structlog.get_logger()
 Respond = Callable[[HeliconError], Response]
 """How a surface answers a failure."""
 
+RETRY_STATUSES = {429, 503}
+RETRY_SECONDS = 5
+"""What a client is told that should come back, where nobody knows better."""
+
 _HTTP_CODES = {
     404: ErrorCode.NOT_FOUND,
     405: ErrorCode.METHOD_NOT_ALLOWED,
@@ -27,8 +31,8 @@ def handle_errors(app: Flask, surface_of: Callable[[Request], Respond]) -> None:
 
     def helicon_error(error: HeliconError) -> Response:
         response = surface_of(request)(error)
-        if error.retry_after is not None:
-            response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        if error.retry_after is not None or response.status_code in RETRY_STATUSES:
+            response.headers["Retry-After"] = str(max(1, round(error.retry_after or RETRY_SECONDS)))
         if response.status_code == 401:  # noqa: PLR2004
             response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
         return response

@@ -9,6 +9,7 @@ from services.gateway.streaming.relay import Relay
 from services.gateway.usecases.accounts import Accounts
 from services.gateway.usecases.chats import Chats
 from services.gateway.usecases.commands import Commands
+from services.gateway.usecases.queues import QueueLimit
 from services.gateway.usecases.runs import Runs
 from shared.bus.connection import open_redis
 from shared.config import GatewaySettings
@@ -61,12 +62,14 @@ def make_gateway(settings: GatewaySettings, offers: Offers) -> Gateway:
     relay = Relay(settings.events, backlog=settings.stream_backlog, tick_seconds=settings.ping_seconds)
     relay.start()
     queue = TaskQueue(settings.redis_url, settings.queue_producers)
-    runs = Runs(database, events, relay, queue, settings.event_seconds)
+    broker = open_redis(settings.redis_url, pool_size=2)
+    limit = QueueLimit(broker, settings.queue_limit)
+    runs = Runs(database, events, relay, queue, limit, settings.event_seconds)
     return Gateway(
         settings=settings,
         live=offers.live,
         database=database,
-        broker=open_redis(settings.redis_url, pool_size=2),
+        broker=broker,
         events=events,
         relay=relay,
         accounts=Accounts(database, settings.key_cache_seconds),

@@ -26,6 +26,7 @@ class ErrorCode(StrEnum):
     MODEL_UNSUPPORTED = "model_unsupported"
     PROVIDER_FAILED = "provider_failed"
     PROVIDER_RATE_LIMITED = "provider_rate_limited"
+    QUEUE_FULL = "queue_full"
     QUEUE_TIMEOUT = "queue_timeout"
     QUEUE_UNAVAILABLE = "queue_unavailable"
     EVENTS_UNAVAILABLE = "events_unavailable"

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -131,6 +131,15 @@ def answers(database: Database) -> bool:
         return False
 
 
+def hear_until_ended(gateway: Part, client: httpx.Client, user: str, heard: list[Frame]) -> None:
+    """Chat by that gateway, which is asked to leave after three events."""
+    with chatting(client, user, user) as frames:
+        for frame in frames:
+            heard.append(frame)
+            if len(said(heard)) == 3:
+                gateway.process.terminate()
+
+
 def hear_until_killed(gateway: Part, client: httpx.Client, user: str, heard: list[Frame]) -> None:
     """Chat by that gateway, which is killed after three events."""
     with chatting(client, user, user) as frames:
@@ -184,6 +193,7 @@ def test_a_restart_of_valkey_without_its_data_leaves_no_chat_silent(mortal: Mort
         assert wait_for(lambda: post(client, user).status_code == 200, "the next chat works")
 
 
+@pytest.mark.requirement("v1.fault.away")
 def test_a_restart_of_postgres_is_a_503_while_it_is_away_and_costs_a_running_chat_nothing(mortal: Mortal, user: str):
     stack = mortal.stack
     with app(stack, LONG) as client, chatting(client, user, user) as frames:
@@ -268,3 +278,71 @@ def test_a_chat_that_is_stopped_in_its_queue_never_starts(mortal: Mortal, user: 
         ("reserve", ledger(stack.database, user)[1][1], 0),
         ("refund", -ledger(stack.database, user)[1][1], 0),
     ]
+
+
+@pytest.mark.requirement("ops.full.length", "v1.fault.queue-full")
+def test_a_queue_that_is_full_takes_nothing_more_and_reserves_nothing(mortal: Mortal, user: str):
+    stack = mortal.stack
+    busy_worker(stack).stop()
+    url = stack.start_gateway("narrow", HELICON_QUEUE_LIMIT="2")
+    with app(stack, "demo", url) as client, ExitStack() as waiting:
+        queued = [waiting.enter_context(chatting(client, user, f"{user} {number}")) for number in range(2)]
+        refused = wait_for(lambda: (r := post(client, "late")).status_code == 503 and r, "the queue is full")
+        assert refused.json()["code"] == "service_unavailable"
+        assert int(refused.headers["Retry-After"]) >= 1
+        stack.start_worker(f"worker-{uuids.uuid7()}")
+        assert [end_of(rest(frames))["event"] for frames in queued] == ["message_end"] * 2
+    assert [entry for entry in ledger(stack.database, "late") if entry[0] == "reserve"] == []
+    stack.parts["narrow"].stop()
+
+
+@pytest.mark.requirement("ops.full.wait", "v1.fault.queue-wait")
+def test_a_chat_that_waits_too_long_for_a_worker_is_failed_and_its_tokens_given_back(mortal: Mortal, user: str):
+    stack = mortal.stack
+    busy_worker(stack).stop()
+    with app(stack, "demo") as client, chatting(client, user, user) as frames:
+        wait_for(lambda: task_of(stack.database, user), "the chat is queued")
+        redis = open_redis(mortal.valkey.url, pool_size=1)
+        redis.delete("chat")  # no worker comes to it
+        redis.close()
+        impatient = stack.start_worker(
+            f"worker-{uuids.uuid7()}", HELICON_QUEUE_SECONDS="0.1", HELICON_WORKER_QUEUES="default"
+        )
+        told = rest(frames)
+    impatient.stop()
+    stack.start_worker(f"worker-{uuids.uuid7()}")
+    end = end_of(told)
+    assert (end["event"], end["status"], end["code"]) == ("error", 503, "service_unavailable")
+    assert balance(stack.database, user) == (GRANT, GRANT, GRANT)
+    assert [kind for kind, _, _ in ledger(stack.database, user)] == ["grant", "reserve", "refund"]
+
+
+@pytest.mark.requirement("ops.leaving.worker")
+def test_a_worker_that_leaves_ends_what_it_still_does_and_exits_well(mortal: Mortal, user: str):
+    stack = mortal.stack
+    with app(stack, LONG) as client, chatting(client, user, user) as frames:
+        first = first_said(frames)
+        assert busy_worker(stack).stop() == 0
+        told = [first, *rest(frames)]
+    stack.start_worker(f"worker-{uuids.uuid7()}")
+    end = end_of(told)
+    assert (end["event"], end["status"]) == ("error", 500)
+    assert "the partial answer was kept" in end["message"]
+    kept = saved(stack.database, first["message_id"])
+    assert (kept.state, kept.error_code, kept.answer) == ("failed", "restarted", text_of(told))
+
+
+@pytest.mark.requirement("ops.leaving.gateway")
+def test_a_gateway_that_leaves_closes_its_streams_and_their_runs_go_on(mortal: Mortal, user: str):
+    stack = mortal.stack
+    leaving = stack.start_gateway("leaving", HELICON_DRAIN_SECONDS="1")
+    heard: list[Frame] = []
+    with app(stack, LONG) as client, app(stack, LONG, leaving) as lost:
+        lost.headers["Authorization"] = client.headers["Authorization"]
+        with pytest.raises(httpx.TransportError):
+            hear_until_ended(stack.parts["leaving"], lost, user, heard)
+        again = said(events(client, user, said(heard)[0]["task_id"], after=len(said(heard))))
+    assert stack.parts["leaving"].stop() == 0
+    told = [*said(heard), *again]
+    assert end_of(told)["event"] == "message_end"
+    assert text_of(told) == whole_answer(stack, 100)

@@ -27,6 +27,7 @@ ANSWERS: dict[ErrorCode, tuple[int, int, str]] = {
     ErrorCode.MODEL_UNSUPPORTED: (400, 210009, "param error"),
     ErrorCode.PROVIDER_FAILED: (500, 1, "err unknown"),
     ErrorCode.PROVIDER_RATE_LIMITED: (429, 210013, "too many requests"),
+    ErrorCode.QUEUE_FULL: (503, 1, "err unknown"),
     ErrorCode.QUEUE_TIMEOUT: (503, 1, "err unknown"),
     ErrorCode.QUEUE_UNAVAILABLE: (503, 1, "err unknown"),
     ErrorCode.EVENTS_UNAVAILABLE: (503, 1, "err unknown"),

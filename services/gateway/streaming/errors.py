@@ -24,6 +24,7 @@ STATUSES: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.MODEL_UNSUPPORTED: (400, "model_currently_not_support"),
     ErrorCode.PROVIDER_FAILED: (400, "completion_request_error"),
     ErrorCode.PROVIDER_RATE_LIMITED: (429, "too_many_requests"),
+    ErrorCode.QUEUE_FULL: (503, "service_unavailable"),
     ErrorCode.QUEUE_TIMEOUT: (503, "service_unavailable"),
     ErrorCode.QUEUE_UNAVAILABLE: (503, "service_unavailable"),
     ErrorCode.EVENTS_UNAVAILABLE: (503, "service_unavailable"),

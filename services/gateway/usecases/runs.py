@@ -9,6 +9,7 @@ from redis import Redis
 
 from services.gateway.streaming.relay import Relay
 from services.gateway.streaming.runstream import Follower, RunIds, RunStream, rebuild
+from services.gateway.usecases.queues import QueueLimit
 from shared.bus.event_log import append_events, read_events
 from shared.bus.stops import request_stop
 from shared.contracts.events import Closed
@@ -31,14 +32,24 @@ class Runs:
         redis: where their events are kept.
         relay: where their events come from.
         queue: where workers take them from.
+        limit: how long a queue may be.
         event_seconds: how long a run's events are kept after its end.
     """
 
-    def __init__(self, database: Database, redis: Redis, relay: Relay, queue: TaskQueue, event_seconds: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        redis: Redis,
+        relay: Relay,
+        queue: TaskQueue,
+        limit: QueueLimit,
+        event_seconds: int,
+    ) -> None:
         self._database = database
         self._redis = redis
         self._relay = relay
         self._queue = queue
+        self._limit = limit
         self._event_seconds = event_seconds
 
     def start(self, new: NewRun) -> RunStream:
@@ -46,8 +57,10 @@ class Runs:
 
         Raises:
             HeliconError: NOT_FOUND, the conversation; QUOTA_EXCEEDED; CONFLICT, the key was used for another body;
-                QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone knows, nothing is paid.
+                QUEUE_FULL; QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone knows,
+                nothing is paid.
         """
+        self._limit.take_place(new.queue)
         with ExitStack() as stack:
             # Listening before the run can say anything, so that no event is missed.
             feed = stack.enter_context(self._relay.listen(new.run))

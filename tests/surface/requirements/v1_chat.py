@@ -73,9 +73,9 @@ V1_CHAT = (
     Requirement("v1.fault.no-usage", "usage that does not come is counted"),
     Requirement("v1.fault.rate", "our rate limit: 429 too_many_requests", 3),
     Requirement("v1.fault.chats", "too many chats of a user: 429 too_many_requests", 4),
-    Requirement("v1.fault.queue-full", "the queue is full: 503 service_unavailable with Retry-After", 3),
-    Requirement("v1.fault.queue-wait", "waited too long in the queue: 503 service_unavailable with Retry-After", 3),
-    Requirement("v1.fault.away", "Redis or Postgres away: 503 service_unavailable with Retry-After", 3),
+    Requirement("v1.fault.queue-full", "the queue is full: 503 service_unavailable with Retry-After"),
+    Requirement("v1.fault.queue-wait", "waited too long in the queue: 503 service_unavailable with Retry-After"),
+    Requirement("v1.fault.away", "Redis or Postgres away: 503 service_unavailable with Retry-After"),
     Requirement(
         "v1.fault.worker", "the worker died: 500 internal_server_error, which says that the partial answer was kept", 3
     ),
