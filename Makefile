@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-options --no-header
 
+PARTS := import gunicorn.workers.ggevent, kombu.transport.redis, services.gateway.app, services.worker.worker, services.demo.server, services.launcher.commands.up
+
 .PHONY: up install install-dev test lint lock readme clean
 
 up: install ## run everything on this machine
@@ -38,6 +40,7 @@ $(VENV)/bin/python:
 $(VENV)/installed: $(VENV)/bin/python requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -c "$(PARTS)" # with nothing but the runtime's own requirements there
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock

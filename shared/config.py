@@ -35,6 +35,13 @@ def _redis_url(value: str) -> str:
     return value
 
 
+def _postgres_url(value: str) -> str:
+    if value and urlsplit(value).scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise ValueError("must look like postgresql://user:password@host/name")
+    return value
+
+
+PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 
 
@@ -43,7 +50,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    database_url: str = Field(
+    database_url: PostgresUrl = Field(
         default="", description="Postgres, postgresql://user:password@host/name", json_schema_extra=SECRET
     )
     redis_url: RedisUrl = Field(default="", description="Redis or Valkey for the queues", json_schema_extra=SECRET)
@@ -175,5 +182,6 @@ def _checked(kind: type[S], values: dict[str, Any], prefix: str) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
+        words = first["msg"].removeprefix("Value error, ")
         shown = "" if kind.model_fields[name].json_schema_extra == SECRET else f"={values[name]!r}"
-        raise ConfigurationError(f"{prefix}{name.upper()}{shown}: {first['msg']}") from error
+        raise ConfigurationError(f"{prefix}{name.upper()}{shown}: {words}") from error

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 FORM_PARTS = 100
+LONGEST_LOGGED = 200
+"""Characters of a path that stand in the log."""
 PROBES = {"/healthz", "/readyz"}
 """Asked every few seconds by whoever watches: logged at debug level."""
 
@@ -62,7 +64,13 @@ def _around_requests(app: Flask, max_line_bytes: int) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         milliseconds = round((time.perf_counter() - g.started) * 1000, 1)
         say = log.debug if request.path in PROBES else log.info
-        say("request", method=request.method, path=request.path, status=response.status_code, ms=milliseconds)
+        say(
+            "request",
+            method=request.method,
+            path=request.path[:LONGEST_LOGGED],
+            status=response.status_code,
+            ms=milliseconds,
+        )
         return response
 
     @app.teardown_request

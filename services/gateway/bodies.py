@@ -5,6 +5,7 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 from flask import Request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
@@ -48,7 +49,7 @@ def read_body(request: Request) -> bytes:
 
     Raises:
         HeliconError: BODY_TOO_LARGE, nothing or not all of it was read; BODY_BROKEN_OFF, the client left before its
-            end.
+            end; BAD_REQUEST, it is malformed.
     """
     try:
         body = request.get_data(cache=True, parse_form_data=False)
@@ -56,6 +57,8 @@ def read_body(request: Request) -> bytes:
         raise _too_large(request) from None
     except (ClientDisconnected, OSError) as error:
         raise _broken_off() from error
+    except ParseException as error:
+        raise HeliconError(ErrorCode.BAD_REQUEST, f"The body's chunks can't be read: {error}.") from error
     # A body of unknown length is cut at the limit without a word.
     if request.content_length is None and len(body) >= (request.max_content_length or len(body) + 1):
         raise _too_large(request)

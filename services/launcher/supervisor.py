@@ -14,7 +14,7 @@ from typing import TypeVar
 from services.launcher.backoff import Backoff
 from services.launcher.child import Child, Command
 from services.launcher.console import Console
-from services.launcher.errors import LauncherError, PartFailedError
+from services.launcher.errors import LauncherError, PartFailedError, WrongEnvironmentError
 from services.launcher.stop_signals import StopRequestedError, StopWish
 
 TICK_SECONDS = 0.05
@@ -30,12 +30,14 @@ class Part:
         prepare: called before each start; says how it is run.
         stop_seconds: how long it may take to end when asked.
         stop_turn: parts of the lowest turn are stopped first, together.
+        wrong_use: the exit code by which it says that it can't run with these settings, however often it is started.
     """
 
     name: str
     prepare: Callable[[], Command]
     stop_seconds: float
     stop_turn: int
+    wrong_use: int | None = None
 
 
 @dataclass
@@ -49,6 +51,8 @@ class _Kept:
 
 class Supervisor:
     """The parts that run, and the wish that they end.
+
+    Every method but `stop` may raise WrongEnvironmentError: a part says that it can't run here.
 
     Args:
         console: where their lines go.
@@ -126,6 +130,10 @@ class Supervisor:
             elif kept.child is not None and (code := kept.child.exit_code()) is not None:
                 kept.child.kill()  # what it left of its group may still hold its port
                 kept.child = None
+                if code == kept.part.wrong_use:
+                    raise WrongEnvironmentError(
+                        f"{kept.part.name} can't run with these settings; its last line says why"
+                    )
                 self._plan_start(kept, _ending(code))
         time.sleep(TICK_SECONDS)
 

@@ -10,12 +10,14 @@ from services.launcher.console import Console
 from services.launcher.credentials import Credentials, make_credentials
 from services.launcher.embedded.ports import LOOPBACK
 from services.launcher.embedded.server import EmbeddedServer
+from services.launcher.errors import WrongEnvironmentError
 from services.launcher.plan import Plan, make_plan
 from services.launcher.readiness import await_ready, base_url
 from services.launcher.runtime import remove_runtime, write_runtime
 from services.launcher.schema import migrate
 from services.launcher.stop_signals import StopRequestedError, stop_signals
 from services.launcher.supervisor import Part, Supervisor
+from shared.config import read_live_settings
 
 SERVER_START_SECONDS = 60
 """Postgres may have to recover first."""
@@ -86,7 +88,7 @@ def _parts(plan: Plan) -> list[Part]:
 def _part(name: str, environ: Mapping[str, str], stop_seconds: float, turn: int, *module: str) -> Part:
     # -P: a folder named `services` where helicon is called must not stand in for ours.
     command = Command((sys.executable, "-P", "-m", *module), environ=environ)
-    return Part(name, lambda: command, stop_seconds, turn)
+    return Part(name, lambda: command, stop_seconds, turn, wrong_use=WrongEnvironmentError.exit_code)
 
 
 def _told(plan: Plan) -> dict[str, str]:
@@ -105,14 +107,19 @@ def _told(plan: Plan) -> dict[str, str]:
 
 
 def _welcome(credentials: Credentials, plan: Plan) -> str:
-    answers = "the demo upstream answers: set a provider's key for a real one" if plan.demo_port else ""
+    live = read_live_settings(plan.environ)
+    answers = live.base.type
+    if plan.demo_port:
+        answers = "the demo upstream answers: set a provider's key for a real one"
+    elif not live.provider_key(live.base.type):
+        answers = f"{live.base.type}, without a key: chats fail where the provider asks for one"
     lines = [
         "",
         f"Helicon is ready at {credentials.base_url}",
         f"  app key    {credentials.app_key}",
         f"  admin key  {credentials.admin_key}",
         f"  data       {plan.data.path}",
-        *([f"  provider   {answers}"] if answers else []),
+        f"  provider   {answers}",
         "",
         "A first chat:",
         credentials.first_chat,

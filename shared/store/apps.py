@@ -112,4 +112,7 @@ def _checked(settings: dict[str, Any]) -> AppSettings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            known = ", ".join(AppSettings.model_fields)
+            raise HeliconError.invalid(f"{where}: there is no such setting; known are: {known}") from error
         raise HeliconError.invalid(f"{where}: {first['msg']}") from error

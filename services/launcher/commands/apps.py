@@ -88,5 +88,5 @@ def _value(text: str) -> object:
         return text
     try:
         return json.loads(text)
-    except ValueError:
-        return text
+    except ValueError as error:
+        raise click.UsageError(f"--set: {text[:60]!r} is no JSON: {error}") from error

@@ -221,7 +221,7 @@ def _too_expensive(session: Session, claimed: ClaimedRun, call: ChatCall) -> Hel
     return HeliconError(
         ErrorCode.QUOTA_EXCEEDED,
         f"This question takes {call.prompt_tokens} tokens before its answer: {granted - left} used, {left} left, "
-        f"{granted} granted.",
+        f"{granted} granted. A new conversation has no earlier turns to pay for.",
     )
 
 
