@@ -155,3 +155,13 @@ def test_a_body_of_unknown_length_is_taken(client: httpx.Client, user: str, size
 def test_a_long_query_is_taken(client: httpx.Client, user: str):
     query = "amber " * 900
     assert post(client, user, query).json()["answer"].startswith("Demo answer to: amber amber")
+
+
+@pytest.mark.requirement("v1.errors.json")
+def test_a_body_whose_chunks_make_no_sense_is_a_bad_request(stack: Stack):
+    head = (
+        f"POST {CHATS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {stack.app_key}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
+    answer = send_raw(stack.base_url, head.encode() + b"zz\r\nfoo", half_close=True)
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, "bad_request")

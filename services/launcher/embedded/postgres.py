@@ -21,6 +21,7 @@ SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder: what a killed server leaves goes with it
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "",

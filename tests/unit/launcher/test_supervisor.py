@@ -14,7 +14,7 @@ import pytest
 from services.launcher.backoff import Backoff
 from services.launcher.child import Command
 from services.launcher.console import Console
-from services.launcher.errors import PartFailedError
+from services.launcher.errors import PartFailedError, WrongEnvironmentError
 from services.launcher.stop_signals import StopRequestedError, StopWish, stop_signals
 from services.launcher.supervisor import Part, Supervisor
 
@@ -84,6 +84,13 @@ def test_starts_a_part_that_died_again_and_says_so(stage: Stage) -> None:
     stage.until(lambda: stage.text.count("| up") == 2)
     assert stage.pid("worker") not in {0, first}
     assert "helicon  | worker: killed by signal 9; starting it again in 0.01 s\n" in stage.text
+
+
+def test_a_part_that_says_that_it_cannot_run_so_is_not_tried_again(stage: Stage) -> None:
+    command = Command(("/bin/sh", "-c", "exit 2"))
+    stage.supervisor.start(Part("gateway", lambda: command, 5, 0, wrong_use=2))
+    with pytest.raises(WrongEnvironmentError, match="gateway can.t run with these settings"):
+        stage.until(lambda: False)
 
 
 def test_waits_longer_from_death_to_death(stage: Stage) -> None:
