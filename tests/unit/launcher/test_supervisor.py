@@ -89,7 +89,7 @@ def test_starts_a_part_that_died_again_and_says_so(stage: Stage) -> None:
 def test_a_part_that_says_that_it_cannot_run_so_is_not_tried_again(stage: Stage) -> None:
     command = Command(("/bin/sh", "-c", "exit 2"))
     stage.supervisor.start(Part("gateway", lambda: command, 5, 0, wrong_use=2))
-    with pytest.raises(WrongEnvironmentError, match="gateway can.t run with these settings"):
+    with pytest.raises(WrongEnvironmentError, match="gateway can't run with these settings"):
         stage.until(lambda: False)
 
 
