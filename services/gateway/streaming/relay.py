@@ -111,11 +111,6 @@ class Relay:
         gevent.killall(self._greenlets)
         self._disconnect()
 
-    @property
-    def feeds(self) -> int:
-        """How many readers there are."""
-        return sum(map(len, self._feeds.values()))
-
     @contextmanager
     def listen(self, run: UUID) -> Generator[Feed]:
         """A feed of the run's events from now on: Redis has acknowledged it when this returns.

@@ -129,7 +129,8 @@ class Follower:
         if record is None or not record.answer or len(events) < _END:
             return events
         seq, _ = events[-_END]
-        return [*events[:-_END], (seq, Replaced(record.answer, "lost")), *events[-_END:]]
+        # Numbered like the event before the end: a reader that has it, and breaks off there, still wants the end.
+        return [*events[:-_END], (seq - 1, Replaced(record.answer, "lost")), *events[-_END:]]
 
     def _in_order(self, entries: list[Entry]) -> list[Entry]:
         """`entries` without those that are not after the last, and with those that are missing between."""

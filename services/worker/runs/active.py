@@ -84,9 +84,6 @@ class ActiveRuns:
         self._runs: dict[UUID, ActiveRun] = {}
         self._interruption: Interruption | None = None
 
-    def __len__(self) -> int:
-        return len(self._runs)
-
     def add(self, claimed: ClaimedRun) -> ActiveRun:
         """Keep a run that was just claimed."""
         active = self._runs[claimed.id] = ActiveRun(claimed)

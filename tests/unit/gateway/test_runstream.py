@@ -71,7 +71,7 @@ def test_an_answer_with_a_hole_is_given_whole_before_its_end(monkeypatch: pytest
     relay = FakeRelay(WHOLE[2:], [([WHOLE[0]], 0), (WHOLE[2:], 3)])  # the log lost what the second event said
     relay.record = record(RunState.SUCCEEDED, "One two three")
     told = read(relay, monkeypatch)
-    assert told == [EVENTS[:1], [EVENTS[2], (4, Replaced("One two three", "lost")), *EVENTS[3:]]]
+    assert told == [EVENTS[:1], [EVENTS[2], (3, Replaced("One two three", "lost")), *EVENTS[3:]]]
 
 
 def test_a_reader_that_comes_back_has_no_hole_in_what_it_has(monkeypatch: pytest.MonkeyPatch):
