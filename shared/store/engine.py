@@ -1,15 +1,17 @@
-"""The way to Postgres: one pool a process, used for single statements and for transactions.
+"""The way to Postgres: one pool a process, used for calls of SQL functions, for queries and for transactions.
 
-The pool's connections are in autocommit and are not rolled back when they return, so that a call of a SQL function is
-one round trip; a transaction is begun and ended by whoever needs one.
+The pool's connections are in autocommit and are not rolled back when they return, so that a call is one round trip; a
+transaction is begun and ended by whoever needs one.
 """
 
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, Engine, create_engine, make_url
+import orjson
+import psycopg
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -29,17 +31,34 @@ class Limiter(Protocol):
         ...
 
 
+_AWAY = "The database is away. Try again in a moment."
+
+
+class RefusedCallError(Exception):
+    """Postgres would not do what a SQL function was called for.
+
+    Args:
+        error: what it said; its SQLSTATE is `state`.
+    """
+
+    def __init__(self, error: psycopg.Error) -> None:
+        super().__init__(str(error))
+        self.state = error.sqlstate
+
+
 class Database:
     """Postgres, as Helicon uses it.
 
     Args:
         engine: in autocommit.
-        limiter: as many places as the engine's pool has connections.
+        pool_size: connections of its pool.
+        limiter: as many places.
         wait_seconds: longest wait for a place.
     """
 
-    def __init__(self, engine: Engine, limiter: Limiter, wait_seconds: float) -> None:
+    def __init__(self, engine: Engine, pool_size: int, limiter: Limiter, wait_seconds: float) -> None:
         self._engine = engine
+        self._pool_size = pool_size
         self._transactions = engine.execution_options(isolation_level="READ COMMITTED")
         self._limiter = limiter
         self._wait_seconds = wait_seconds
@@ -65,15 +84,35 @@ class Database:
         with self._place(ErrorCode.DATABASE_WRITE_FAILED), Session(self._transactions) as session, session.begin():
             yield session
 
-    @contextmanager
-    def call(self) -> Generator[Connection]:
-        """A connection for a single statement that is a transaction by itself: a SQL function.
+    def call(self, statement: str, document: object) -> tuple[Any, ...]:
+        """Call a SQL function that takes one JSON document and gives one row, in one round trip.
+
+        Every chat goes through it several times, and most of the time was SQLAlchemy's: so psycopg makes the call, on
+        a connection of SQLAlchemy's pool. One that turns out to be broken is replaced and the call is made again, which
+        the function must allow for: the first one may have been done.
+
+        Args:
+            statement: `SELECT * FROM name(%s::jsonb)`.
+            document: what orjson can write: dataclasses, UUIDs, dates.
 
         Raises:
             HeliconError: DATABASE_WRITE_FAILED, Postgres is away or too slow.
+            RefusedCallError: it can't be done, and nothing was written.
         """
-        with self._place(ErrorCode.DATABASE_WRITE_FAILED), self._engine.connect() as connection:
-            yield connection
+        argument = orjson.dumps(document).decode()
+        with self._place(ErrorCode.DATABASE_WRITE_FAILED):
+            for _ in range(self._pool_size):
+                pooled = self._engine.raw_connection()
+                connection = cast("psycopg.Connection[tuple[Any, ...]]", pooled.dbapi_connection)
+                try:
+                    return _call(connection, statement, argument)
+                except psycopg.OperationalError:
+                    if not connection.closed:
+                        raise
+                    pooled.invalidate()
+                finally:
+                    pooled.close()
+            raise HeliconError(ErrorCode.DATABASE_WRITE_FAILED, _AWAY, retry_after=2)
 
     def close(self) -> None:
         """Close the pool's connections."""
@@ -85,11 +124,13 @@ class Database:
             raise HeliconError(failure, "The database is busy. Try again in a moment.", retry_after=1)
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, psycopg.Error) as error:
             if _state(error) == _READ_ONLY:
                 self._engine.dispose()  # after a failover: these connections lead to what is only a copy now
             if _is_away(error):
-                raise HeliconError(failure, "The database is away. Try again in a moment.", retry_after=2) from error
+                raise HeliconError(failure, _AWAY, retry_after=2) from error
+            if isinstance(error, psycopg.Error):
+                raise RefusedCallError(error) from error
             raise
         finally:
             self._limiter.release()
@@ -115,6 +156,7 @@ def open_database(
         pool_timeout=wait_seconds,
         pool_reset_on_return=None,
         pool_use_lifo=True,
+        json_deserializer=orjson.loads,
         connect_args={
             "connect_timeout": max(2, int(wait_seconds)),
             "application_name": "helicon",
@@ -122,7 +164,14 @@ def open_database(
             "keepalives_idle": 30,
         },
     )
-    return Database(engine, limiter or threading.BoundedSemaphore(pool_size), wait_seconds)
+    return Database(engine, pool_size, limiter or threading.BoundedSemaphore(pool_size), wait_seconds)
+
+
+def _call(connection: "psycopg.Connection[tuple[Any, ...]]", statement: str, argument: str) -> tuple[Any, ...]:
+    row = connection.execute(cast("Any", statement), (argument,)).fetchone()
+    if row is None:
+        raise TypeError(f"{statement} gave no row")
+    return row
 
 
 _AWAY_CLASSES = {"08", "40", "53", "57"}
@@ -132,16 +181,18 @@ _AWAY_STATES = {_READ_ONLY, "25P03", "55P03"}
 """Read-only, idle too long, lock not available."""
 
 
-def _state(error: SQLAlchemyError) -> str | None:
+def _state(error: SQLAlchemyError | psycopg.Error) -> str | None:
     """The SQLSTATE of an error that has one."""
+    if isinstance(error, psycopg.Error):
+        return error.sqlstate
     return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
-def _is_away(error: SQLAlchemyError) -> bool:
+def _is_away(error: SQLAlchemyError | psycopg.Error) -> bool:
     """Whether the server, not the statement, is the cause."""
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, PoolTimeoutError)
+    if isinstance(error, PoolTimeoutError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return True
     state = _state(error)
-    if state is None:
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return error.connection_invalidated or state[:2] in _AWAY_CLASSES or state in _AWAY_STATES
+    if state is not None:
+        return state[:2] in _AWAY_CLASSES or state in _AWAY_STATES
+    return isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError | psycopg.InterfaceError)

@@ -1,23 +1,25 @@
 """Runs in Postgres: begun, claimed and settled, each once, and the ledger always exact."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import psycopg
 import pytest
 import uuid_utils.compat as uuids
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from making import new_run
+from making import chat_job, new_run
 from shared.contracts.events import Usage
 from shared.domain.context import Turn
 from shared.domain.runs import RunState, Surface
 from shared.store.apps import AppRecord
 from shared.store.engine import Database
 from shared.store.models import Conversation, LedgerEntry, Message, Run, User
-from shared.store.runs.claim import ClaimedRun, claim_run, load_turns
+from shared.store.runs.claim import ClaimedRun, claim_run, load_run
 from shared.store.runs.read import find_run
 from shared.store.runs.settle import Made, RunEnd
 from shared.store.runs.settle import settle_run as settle_run_once
@@ -184,8 +186,45 @@ def test_a_conversation_goes_on_with_its_earlier_turns_and_reserves_for_them(dat
     assert entries(database)[-1] == ("reserve", -129, 0)
     claimed = claim(database, second.run)
     assert claimed is not None
+    assert claimed.turns == (Turn("Hello?", "An answer.", 9),)
     with database.read() as session:
-        assert load_turns(session, claimed, turns=10, since=None) == [Turn("Hello?", "An answer.", 9)]
+        assert load_run(session, second.run) == claimed
+        assert load_run(session, uuids.uuid7()) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ({"history_turns": 2}, ["Second?", "Third?"]),
+        ({"history_turns": 0}, []),
+        ({"history_seconds": 3600}, ["Third?"]),
+        ({"history_seconds": None}, ["First?", "Second?", "Third?"]),
+    ],
+)
+def test_a_run_is_shown_as_many_turns_and_as_old_as_its_job_wants(database: Database, app: AppRecord, wanted, shown):
+    conversation = None
+    for query, hours in (("First?", 30), ("Second?", 2), ("Third?", 0)):
+        turn = new_run(app.id, conversation=conversation, query=query)
+        conversation = start_run(database, turn).conversation
+        claim(database, turn.run)
+        settle_run(database, turn.run, 1, end(7, 3))
+        with database.write() as session:
+            earlier = Message.created_at - timedelta(hours=hours)
+            session.execute(update(Message).where(Message.id == turn.message).values(created_at=earlier))
+    last = new_run(app.id, conversation=conversation, job=chat_job(**wanted).model_dump(mode="json"))
+    start_run(database, last)
+    claimed = claim(database, last.run)
+    assert claimed is not None
+    assert [turn.query for turn in claimed.turns] == shown
+
+
+@pytest.mark.parametrize("key", [None, "a key"])
+def test_a_run_whose_beginning_was_not_answered_is_begun_once(database: Database, app: AppRecord, key: str | None):
+    new = new_run(app.id, idempotency_key=key, body_sha256="00" if key else None)
+    first, again = start_run(database, new), start_run(database, new)
+    assert (again.outcome, again.run, again.message) == ("started", new.run, new.message)
+    assert (again.conversation, again.created_at) == (first.conversation, first.created_at)
+    assert entries(database) == [("grant", 1000, 0), ("reserve", -120, 0)]
 
 
 @pytest.mark.parametrize("stranger", ["another user", "unknown conversation"])
@@ -257,3 +296,16 @@ def test_the_ledgers_sum_is_the_column_whatever_is_used(database: Database, app:
         settle_run(database, new.run, 1, end(prompt, completion, state))
         left = max(0, left - prompt - completion)
         assert balance(database, user) == (left, left)
+
+
+def test_a_call_takes_another_connection_where_those_of_the_pool_are_broken(
+    database: Database, database_url: str, app: AppRecord
+):
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: start_run(database, new_run(app.id, quota=False)), range(8)))
+        with psycopg.connect(database_url) as administrator:
+            terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            ended = administrator.execute(f"{terminate} AND pid <> pg_backend_pid()").fetchall()
+        started = list(threads.map(lambda _: start_run(database, new_run(app.id, quota=False)), range(8)))
+    assert len(ended) > 1
+    assert [run.outcome for run in started] == ["started"] * 8

@@ -1,14 +1,11 @@
 """A chat: a conversation's earlier turns and a question to a model, its answer said as it comes."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from services.worker.events.voice import Voice
 from services.worker.providers.base import ChatMessage, ChatPart, ChatRequest, TextDelta, UsageReport
@@ -16,11 +13,11 @@ from services.worker.providers.errors import ProviderError
 from services.worker.providers.tokens import count_prompt, count_tokens
 from shared.contracts.events import Usage
 from shared.contracts.jobs import ChatJob
-from shared.domain.context import Turn, fit_turns
+from shared.domain.context import fit_turns
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.ledger import PRICE_UNIT, price_of
 from shared.store.engine import Database
-from shared.store.runs.claim import ClaimedRun, load_turns
+from shared.store.runs.claim import ClaimedRun
 from shared.store.runs.settle import NOTHING, Made
 from shared.store.users import read_balance
 
@@ -48,13 +45,12 @@ class ChatCall:
     prompt_tokens: int
 
 
-def prepare_call(job: ChatJob, turns: Sequence[Turn], reserved: int | None) -> ChatCall:
+def prepare_call(claimed: ClaimedRun, job: ChatJob) -> ChatCall:
     """The call of a chat: as many earlier turns as fit, and an answer no longer than what is reserved.
 
     Args:
+        claimed: the run; its `reserved` tokens are what the call may cost.
         job: what is asked.
-        turns: the earlier turns, oldest first.
-        reserved: tokens that the call may cost; None where quota is off.
 
     Raises:
         HeliconError: INVALID_PARAM, the question does not fit into the model's context.
@@ -69,13 +65,14 @@ def prepare_call(job: ChatJob, turns: Sequence[Turn], reserved: int | None) -> C
         )
     history = [
         message
-        for turn in fit_turns(turns, room)
+        for turn in fit_turns(claimed.turns, room)
         for message in (ChatMessage("user", turn.query), ChatMessage("assistant", turn.answer))
         if message.content
     ]
     messages = (*system, *history, ChatMessage("user", job.query))
     prompt_tokens = count_prompt(messages)
-    limit = job.answer_limit if reserved is None else min(job.answer_limit, reserved - prompt_tokens)
+    affordable = job.answer_limit if claimed.reserved is None else claimed.reserved - prompt_tokens
+    limit = min(job.answer_limit, affordable)
     return ChatCall(job, ChatRequest(job.model, messages, limit, job.sampling), prompt_tokens)
 
 
@@ -165,7 +162,7 @@ class ChatWork:
         job: what it has to do.
         hear: does what is asynchronous, on the loop.
         voice: says the answer.
-        database: has the earlier turns.
+        database: knows what the user has left.
         ask: begins a call to the job's provider.
     """
 
@@ -188,7 +185,9 @@ class ChatWork:
 
     def do(self) -> None:
         """Ask, and say the answer as it comes."""
-        call = _prepare(self._database, self._claimed, self._job)
+        call = prepare_call(self._claimed, self._job)
+        if call.request.answer_limit < 1:
+            raise self._too_expensive(call)
         answer = self._answer = ChatAnswer(call, self._voice.text)
         self._hear(answer.receive(self._ask(self._job, call.request)))
 
@@ -196,33 +195,22 @@ class ChatWork:
         """The answer so far."""
         return self._answer.made() if self._answer is not None else NOTHING
 
+    def _too_expensive(self, call: ChatCall) -> HeliconError:
+        with self._database.read() as session:
+            granted, available = read_balance(session, self._claimed.id)
+        left = available + (self._claimed.reserved or 0)
+        return HeliconError(
+            ErrorCode.QUOTA_EXCEEDED,
+            f"This question takes {call.prompt_tokens} tokens before its answer: {granted - left} used, {left} left, "
+            f"{granted} granted. A new conversation has no earlier turns to pay for.",
+        )
 
-def recover_chat(database: Database, claimed: ClaimedRun, job: ChatJob, text: str) -> Made:
+
+def recover_chat(claimed: ClaimedRun, job: ChatJob, text: str) -> Made:
     """What another worker's chat had made, which was lost when it had said `text`."""
-    answer = ChatAnswer(_prepare(database, claimed, job), lambda _: None)
+    answer = ChatAnswer(prepare_call(claimed, job), lambda _: None)
     answer.take(text)
     return answer.made()
-
-
-def _prepare(database: Database, claimed: ClaimedRun, job: ChatJob) -> ChatCall:
-    """The call of a claimed chat, with its conversation's earlier turns."""
-    since = datetime.now(UTC) - timedelta(seconds=job.history_seconds) if job.history_seconds is not None else None
-    with database.read() as session:
-        turns = load_turns(session, claimed, turns=job.history_turns, since=since)
-        call = prepare_call(job, turns, claimed.reserved)
-        if call.request.answer_limit < 1:
-            raise _too_expensive(session, claimed, call)
-    return call
-
-
-def _too_expensive(session: Session, claimed: ClaimedRun, call: ChatCall) -> HeliconError:
-    granted, available = read_balance(session, claimed.id)
-    left = available + (claimed.reserved or 0)
-    return HeliconError(
-        ErrorCode.QUOTA_EXCEEDED,
-        f"This question takes {call.prompt_tokens} tokens before its answer: {granted - left} used, {left} left, "
-        f"{granted} granted. A new conversation has no earlier turns to pay for.",
-    )
 
 
 def _price(usage: Usage) -> Decimal:

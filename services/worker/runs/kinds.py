@@ -50,6 +50,6 @@ class Kinds:
         """What a lost run had made that had said `text`."""
         match parse_job(claimed.job):
             case ChatJob() as job:
-                return recover_chat(self._database, claimed, job, text)
+                return recover_chat(claimed, job, text)
             case CommandJob():
                 return NOTHING

@@ -1,25 +1,26 @@
-"""Taking a run: what a worker needs to execute it."""
+"""Taking a run: what a worker needs to execute it. `claim_run` is a SQL function: every chat goes through it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from shared.domain.context import Turn
-from shared.domain.runs import RunState
 from shared.store.engine import Database
-from shared.store.models import Message, Run
+
+_CLAIM = "SELECT * FROM claim_run(%s::jsonb)"
+_LOAD = text("SELECT * FROM load_run(:run)")
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
     """A run that this attempt of a worker may execute.
 
-    `job` is as the gateway wrote it (`shared.contracts.jobs.parse_job`); `reserved` is tokens, None where quota is off.
+    `job` is as the gateway wrote it (`shared.contracts.jobs.parse_job`); `reserved` is tokens, None where quota is off;
+    `turns` are the conversation's earlier ones that the job wants to see, oldest first.
     """
 
     id: UUID
@@ -28,16 +29,7 @@ class ClaimedRun:
     conversation: UUID
     job: Mapping[str, Any]
     reserved: int | None
-
-
-_CLAIM = (
-    Run.id,
-    Run.attempt,
-    Run.message_id,
-    Run.conversation_id,
-    Run.job,
-    case((Run.quota, Run.reserved), else_=None),
-)
+    turns: tuple[Turn, ...] = ()
 
 
 def claim_run(database: Database, run: UUID, claim: UUID) -> ClaimedRun | None:
@@ -51,38 +43,14 @@ def claim_run(database: Database, run: UUID, claim: UUID) -> ClaimedRun | None:
     Raises:
         HeliconError: DATABASE_WRITE_FAILED.
     """
-    queued = Run.state == RunState.QUEUED
-    mine = and_(Run.state == RunState.RUNNING, Run.claim == claim)
-    statement = (
-        update(Run)
-        .where(Run.id == run, or_(queued, mine))
-        .values(
-            state=RunState.RUNNING,
-            attempt=Run.attempt + case((queued, 1), else_=0),
-            claim=claim,
-            started_at=func.now(),
-        )
-        .returning(*_CLAIM)
-    )
-    with database.call() as connection:
-        row = connection.execute(statement).one_or_none()
-    return ClaimedRun(*row) if row is not None else None
+    return _read(database.call(_CLAIM, {"run": run, "claim": claim}))
 
 
 def load_run(session: Session, run: UUID) -> ClaimedRun | None:
     """A run as whoever claimed it last has it; None where there is none."""
-    row = session.execute(select(*_CLAIM).where(Run.id == run)).one_or_none()
-    return ClaimedRun(*row) if row is not None else None
+    return _read(tuple(session.execute(_LOAD, {"run": run}).one()))
 
 
-def load_turns(session: Session, run: ClaimedRun, *, turns: int, since: datetime | None) -> list[Turn]:
-    """The conversation's earlier turns that say something, at most `turns` of them, oldest first."""
-    query = (
-        select(Message.query, Message.answer, Message.context_tokens)
-        .where(Message.conversation_id == run.conversation, Message.id != run.message, Message.context_tokens > 0)
-        .order_by(Message.created_at.desc(), Message.id.desc())
-        .limit(turns)
-    )
-    if since is not None:
-        query = query.where(Message.created_at > since)
-    return [Turn(*row) for row in session.execute(query)][::-1]
+def _read(row: tuple[Any, ...]) -> ClaimedRun | None:
+    run, *fields, turns = row
+    return ClaimedRun(run, *fields, turns=tuple(Turn(*turn) for turn in turns)) if run is not None else None

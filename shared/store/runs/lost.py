@@ -1,9 +1,10 @@
 """Runs that have not ended, as the keeper looks after them: found by age, queued again, sent again."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
 from shared.domain.runs import RunState
@@ -46,8 +47,8 @@ def requeue_run(database: Database, run: UUID, attempt: int) -> bool:
         .where(Run.id == run, Run.state == RunState.RUNNING, Run.attempt == attempt)
         .values(state=RunState.QUEUED, queued_at=func.now(), sends=1)
     )
-    with database.call() as connection:
-        return connection.execute(statement).rowcount == 1
+    with database.write() as session:
+        return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1
 
 
 def count_send(database: Database, run: OpenRun) -> bool:
@@ -57,5 +58,5 @@ def count_send(database: Database, run: OpenRun) -> bool:
         .where(Run.id == run.id, Run.state == RunState.QUEUED, Run.sends == run.sends)
         .values(sends=run.sends + 1)
     )
-    with database.call() as connection:
-        return connection.execute(statement).rowcount == 1
+    with database.write() as session:
+        return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1

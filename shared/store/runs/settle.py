@@ -1,17 +1,15 @@
 """Ending a run. `settle_run` is a SQL function (`migrations/sql`), because every chat goes through it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 from uuid import UUID
-
-import orjson
 
 from shared.contracts.events import Failed, Finished, Usage, last_event
 from shared.domain.runs import RunState
 from shared.store.engine import Database
 
-_SETTLE = "SELECT settle_run(%s::jsonb)"
+_SETTLE = "SELECT * FROM settle_run(%s::jsonb)"
 
 NO_USAGE = Usage()
 
@@ -88,7 +86,7 @@ def settle_run(
         "error_code": end.error_code,
         "error": end.error,
         "answer": made.answer,
-        "usage": asdict(usage),
+        "usage": usage,
         "context_tokens": made.context_tokens,
         "provider": made.provider,
         "model": made.model,
@@ -98,5 +96,5 @@ def settle_run(
         "currency": usage.currency,
         "estimated": usage.estimated,
     }
-    with database.call() as connection:
-        return connection.exec_driver_sql(_SETTLE, (orjson.dumps(fields).decode(),)).scalar_one()
+    (settled,) = database.call(_SETTLE, fields)
+    return settled

@@ -1,20 +1,19 @@
 """Beginning a run. `start_run` is a SQL function (`migrations/sql`), because every chat goes through it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-import orjson
-from sqlalchemy import delete
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, select
 
 from shared.domain.runs import Surface
-from shared.store.engine import Database
-from shared.store.models import IdempotencyKey
+from shared.store.engine import Database, RefusedCallError
+from shared.store.models import IdempotencyKey, Message, Run
 
 _START = "SELECT * FROM start_run(%s::jsonb)"
+UNIQUE_VIOLATION = "23505"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,20 +72,25 @@ def start_run(database: Database, new: NewRun) -> StartedRun:
     Raises:
         HeliconError: DATABASE_WRITE_FAILED; as far as anyone knows, nothing was written.
     """
-    fields = orjson.dumps(asdict(new)).decode()
     try:
-        return _start(database, fields)
-    except IntegrityError:
-        # Another request with the same idempotency key was first: its run is there now.
-        return _start(database, fields)
+        started = StartedRun(*database.call(_START, new))
+    except RefusedCallError as error:
+        if error.state != UNIQUE_VIOLATION:
+            raise
+        # This run is there already: the call was made again on another connection. Or another request with the same
+        # idempotency key was first: its run is there now.
+        started = _find(database, new) or StartedRun(*database.call(_START, new))
+    return replace(started, outcome="started") if started.run == new.run else started
 
 
-def _start(database: Database, fields: str) -> StartedRun:
-    with database.call() as connection:
-        return StartedRun(*connection.exec_driver_sql(_START, (fields,)).one())
+def _find(database: Database, new: NewRun) -> StartedRun | None:
+    query = select(Message.conversation_id, Message.created_at).join(Run).where(Run.id == new.run)
+    with database.read() as session:
+        row = session.execute(query).one_or_none()
+    return StartedRun("started", new.run, new.message, *row, granted=0, available=0) if row else None
 
 
 def forget_idempotency_key(database: Database, run: UUID) -> None:
     """Let the key that began `run` begin another one: this one never came to a worker."""
-    with database.call() as connection:
-        connection.execute(delete(IdempotencyKey).where(IdempotencyKey.run_id == run))
+    with database.write() as session:
+        session.execute(delete(IdempotencyKey).where(IdempotencyKey.run_id == run))
