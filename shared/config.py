@@ -84,7 +84,7 @@ class GatewaySettings(Settings):
     gateway_connections: int = Field(default=4000, ge=10, description="Open connections of a gateway's process at most")
     gateway_pool: int = Field(default=8, ge=1, description="Postgres connections of a gateway's process")
     queue_limit: int = Field(default=1000, ge=1, description="Runs that a queue may hold; beyond it requests get 503")
-    queue_producers: int = Field(default=4, ge=1, description="Connections to the queue of a gateway's process")
+    queue_connections: int = Field(default=4, ge=1, description="Connections to the queue of a gateway's process")
     muse_auth: Switch = Field(default=True, description="off: the Muse API asks for no key (loopback only)")
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024, description="Longest request body, bytes")
     max_line_bytes: int = Field(

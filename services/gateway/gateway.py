@@ -61,8 +61,8 @@ def make_gateway(settings: GatewaySettings, offers: Offers) -> Gateway:
     events = open_redis(settings.events, pool_size=settings.gateway_pool)
     relay = Relay(settings.events, backlog=settings.stream_backlog, tick_seconds=settings.ping_seconds)
     relay.start()
-    queue = TaskQueue(settings.redis_url, settings.queue_producers)
-    broker = open_redis(settings.redis_url, pool_size=2)
+    broker = open_redis(settings.redis_url, pool_size=settings.queue_connections)
+    queue = TaskQueue(broker)
     limit = QueueLimit(broker, settings.queue_limit)
     runs = Runs(database, events, relay, queue, limit, settings.event_seconds)
     return Gateway(

@@ -32,6 +32,10 @@ class LoopThread:
         """Do `work` on the loop and wait for it; what it raises is raised here."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    def call(self, function: Callable[[], None]) -> None:
+        """Call `function` on the loop, after what was handed over before, and don't wait for it."""
+        self._loop.call_soon_threadsafe(function)
+
     @contextmanager
     def entered(self, resource: AbstractAsyncContextManager[T], on_crash: Callable[[], None]) -> Generator[T]:
         """Enter `resource` on the loop and leave it there, both in one task.

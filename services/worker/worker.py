@@ -43,13 +43,13 @@ def run_worker(settings: WorkerSettings, offers: Offers) -> int:
     with (
         closing(open_redis(settings.events, pool_size=pool_size)) as redis,
         closing(open_database(settings.database_url, pool_size=pool_size, wait_seconds=wait_seconds)) as database,
-        closing(TaskQueue(settings.redis_url, producers=1)) as queue,
+        closing(open_redis(settings.redis_url, pool_size=1)) as broker,
         LoopThread() as loop,
         loop.entered(_on_loop(settings, offers), _end_process) as parts,
     ):
         kinds = Kinds(database, loop, parts.providers)
         lifecycle = Lifecycle(settings, database, redis, loop, parts.publisher, parts.active, kinds.make_work)
-        keeper = Keeper(settings, database, redis, queue, kinds.recover)
+        keeper = Keeper(settings, database, redis, TaskQueue(broker), kinds.recover)
 
         async def interrupt() -> None:
             parts.active.interrupt_all(Interruption.RESTARTED)
@@ -65,6 +65,7 @@ async def _on_loop(settings: WorkerSettings, offers: Offers) -> AsyncGenerator[_
     async with open_providers(settings, offers) as providers, asyncio.TaskGroup() as group:
         services = [group.create_task(work) for work in (publisher.run(), active.keep_leases(), active.hear_stops())]
         yield _OnLoop(publisher, active, providers)
+        await publisher.flush()  # the last runs' ends
         for service in services:
             service.cancel()
 

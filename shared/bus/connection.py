@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+import hiredis
 from redis import BlockingConnectionPool, Redis
+from redis.exceptions import ConnectionError as BrokenConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from shared.domain.errors import ErrorCode, HeliconError
@@ -35,23 +37,43 @@ Command = tuple[str | bytes | int, ...]
 
 
 def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
-    """Send commands in one round trip; the answers come in their order, a refused command's is its ResponseError.
+    """Send commands in one round trip.
+
+    (Not by redis-py's pipeline: it takes three times as long, and every chat comes here several times.) Commands are
+    sent once more where their connection broke, as after a restart of Redis: each must allow for being done twice.
+
+    Returns:
+        Redis' answers in the order of the commands, as RESP2 has them; a refused command's is its ResponseError.
 
     Raises:
         HeliconError: EVENTS_UNAVAILABLE.
     """
+    packed = b"".join(map(cast("Any", hiredis).pack_command, commands))
     try:
-        pipeline = cast("Any", redis).pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        answers: list[Any] = pipeline.execute(raise_on_error=False)
-    except RedisError as error:
-        raise _away() from error
-    for answer in answers:
-        if isinstance(answer, RedisError) and not isinstance(answer, ResponseError):
-            raise _away() from answer
-    return answers
+        try:
+            return _exchange(redis, packed, len(commands))
+        except BrokenConnectionError:
+            return _exchange(redis, packed, len(commands))
+    except (RedisError, OSError) as error:
+        message = "Redis is away. Try again in a moment."
+        raise HeliconError(ErrorCode.EVENTS_UNAVAILABLE, message, retry_after=2) from error
 
 
-def _away() -> HeliconError:
-    return HeliconError(ErrorCode.EVENTS_UNAVAILABLE, "Redis is away. Try again in a moment.", retry_after=2)
+def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
+    pool: Any = redis.connection_pool
+    connection = pool.get_connection()
+    try:
+        connection.send_packed_command([packed], check_health=False)
+        return [_read(connection) for _ in range(answers)]
+    except BaseException:
+        connection.disconnect()  # answers that nobody read would be the next command's
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _read(connection: Any) -> Any:  # noqa: ANN401 - what Redis answers
+    try:
+        return connection.read_response()
+    except ResponseError as refused:
+        return refused

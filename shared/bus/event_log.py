@@ -76,7 +76,7 @@ def append_events(redis: Redis, run: UUID, attempt: int, events: Sequence[Event]
     send(redis, commands + closing_commands(run, keep_seconds))
 
 
-def _entries(rows: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+def _entries(rows: Sequence[tuple[bytes, tuple[bytes, bytes]]]) -> list[Entry]:
     """What a stream holds, without fences."""
-    entries = ((Place.parse(place), fields[FIELD]) for place, fields in rows)
+    entries = ((Place.parse(place), event) for place, (_, event) in rows)
     return [(place, event) for place, event in entries if place.seq != FENCE]

@@ -40,6 +40,7 @@ def speak(url: str, work: Callable[[Publisher], Awaitable[None]]) -> None:
         sending = asyncio.create_task(publisher.run())
         async with asyncio.timeout(20):
             await work(publisher)
+            await publisher.flush()
         sending.cancel()
         with suppress(asyncio.CancelledError):
             await sending
@@ -58,7 +59,7 @@ def test_the_first_text_is_said_at_once_and_what_follows_is_joined(valkey_server
         voice = Voice(publisher, run, coalesce_seconds=60)
         for piece in ("One", " two", " three"):
             voice.text(piece)
-        await voice.close(FINISHED, 600)
+        voice.close(FINISHED, 600)
 
     speak(valkey_server.url, work)
     assert said(redis, run) == [
@@ -79,7 +80,7 @@ def test_text_that_waits_is_said_when_the_pause_is_over(valkey_server: EmbeddedV
         voice.text(" two")
         while len(read_events(redis, run.id)) < 2:
             await asyncio.sleep(0.001)
-        await voice.close(FINISHED, 600)
+        voice.close(FINISHED, 600)
 
     speak(valkey_server.url, work)
     assert [event for _, event in said(redis, run)] == [Text("One"), Text(" two"), FINISHED, Closed()]
@@ -94,7 +95,7 @@ def test_listeners_hear_the_same_events_as_the_stream_keeps(valkey_server: Embed
         async def work(publisher: Publisher) -> None:
             voice = Voice(publisher, run, coalesce_seconds=0.01)
             voice.text("One")
-            await voice.close(FINISHED, 600)
+            voice.close(FINISHED, 600)
 
         speak(valkey_server.url, work)
         heard = [unpack(channel.get_message(timeout=5)["data"]) for _ in range(3)]
@@ -106,7 +107,7 @@ def test_the_end_gives_the_lease_back(valkey_server: EmbeddedValkey, redis: Redi
     redis.set(lease(run.id), 1)
 
     async def work(publisher: Publisher) -> None:
-        await Voice(publisher, run, coalesce_seconds=0.01).close(FINISHED, 600)
+        Voice(publisher, run, coalesce_seconds=0.01).close(FINISHED, 600)
 
     speak(valkey_server.url, work)
     assert redis.get(lease(run.id)) is None
@@ -122,7 +123,7 @@ def test_an_attempt_that_was_overtaken_adds_nothing(valkey_server: EmbeddedValke
         await publisher.flush()
         append_events(redis, run.id, run.attempt + 1, [failed, Closed()], 600)
         voice.text(" two")
-        await voice.close(FINISHED, 600)
+        voice.close(FINISHED, 600)
 
     speak(valkey_server.url, work)
     assert said(redis, run) == [(Place(1, 1), Text("One")), (Place(2, 2), failed), (Place(2, 3), Closed())]
@@ -139,7 +140,8 @@ def test_what_is_said_while_redis_restarts_arrives_once():
             await asyncio.to_thread(server.kill)
             voice.text(" two")
             restarting = asyncio.to_thread(server.start)
-            await asyncio.gather(restarting, voice.close(FINISHED, 600))
+            voice.close(FINISHED, 600)
+            await restarting
 
         speak(server.url, work)
         redis = open_redis(server.url, pool_size=1)

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 LONGEST_BACKOFF = 1.0
 ANSWER_SECONDS = 10
+FLUSH_SECONDS = 60
 _ALREADY_THERE = "equal or smaller"
 
 
@@ -35,24 +36,24 @@ class Publisher:
         )
         self._connection: Any = None
         self._waiting: list[bytes] = []
-        self._given = 0
-        self._sent = 0
         self._wake = asyncio.Event()
-        self._progress = asyncio.Condition()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def send(self, commands: Iterable[Command]) -> None:
         """Send commands with the next batch."""
         pack = cast("Any", hiredis).pack_command
         for command in commands:
             self._waiting.append(pack(command))
-            self._given += 1
+        self._idle.clear()
         self._wake.set()
 
     async def flush(self) -> None:
-        """Wait until Redis has everything that was given before."""
-        given = self._given
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._sent >= given)
+        """Wait until Redis has everything that was given, for 60 s at most."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), FLUSH_SECONDS)
+        except TimeoutError:
+            log.warning("publisher.unsent")
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -62,6 +63,8 @@ class Publisher:
                 self._wake.clear()
                 batch, self._waiting = self._waiting, []
                 await self._send_until_done(batch)
+                if not self._waiting:
+                    self._idle.set()
         finally:
             await self._disconnect()
 
@@ -76,10 +79,7 @@ class Publisher:
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, LONGEST_BACKOFF)
             else:
-                break
-        self._sent += len(batch)
-        async with self._progress:
-            self._progress.notify_all()
+                return
 
     async def _send(self, batch: list[bytes]) -> None:
         if self._connection is None:

@@ -2,18 +2,11 @@
 
 import asyncio
 
-import structlog
-
 from services.worker.events.publisher import Publisher
 from shared.bus.event_log import closing_commands, event_commands
 from shared.bus.leases import drop_command
 from shared.contracts.events import Closed, Event, Place, Text, encode
 from shared.store.runs.claim import ClaimedRun
-
-log = structlog.get_logger()
-
-FLUSH_SECONDS = 60
-"""How long the end of a run waits for Redis to have it."""
 
 
 class Voice:
@@ -39,7 +32,7 @@ class Voice:
         if self._pause is None:
             self._say_text()
 
-    async def close(self, last: Event, keep_seconds: int) -> None:
+    def close(self, last: Event, keep_seconds: int) -> None:
         """Say the run's last event and that nothing follows, and give its lease back.
 
         Args:
@@ -53,11 +46,6 @@ class Voice:
         self._say(last)
         self._say(Closed())
         self._publisher.send([*closing_commands(self._run.id, keep_seconds), drop_command(self._run.id)])
-        try:
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self._publisher.flush()
-        except TimeoutError:
-            log.warning("voice.unheard", run=str(self._run.id))  # it is said when Redis is back
 
     def _say_text(self) -> None:
         self._say(Text("".join(self._pieces)))

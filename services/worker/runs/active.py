@@ -51,7 +51,7 @@ class ActiveRun:
             self._task.cancel()
 
     async def execute(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work`.
+        """Do `work`, in the task that calls this.
 
         Raises:
             InterruptedRunError: `interrupt` was called before or meanwhile.
@@ -59,13 +59,15 @@ class ActiveRun:
         if self._interruption is not None:
             work.close()
             raise InterruptedRunError(self._interruption)
-        self._task = asyncio.ensure_future(work)
+        self._task = asyncio.current_task()
         try:
-            return await self._task
+            return await work
         except asyncio.CancelledError:
             if self._interruption is None:
                 raise
             raise InterruptedRunError(self._interruption) from None
+        finally:
+            self._task = None
 
 
 class ActiveRuns:

@@ -81,7 +81,7 @@ class Keeper:
         if not locked:
             return
         self._look_after_queued()
-        if server["uptime_in_seconds"] >= GRACE_SECONDS:
+        if _uptime(server) >= GRACE_SECONDS:
             self._take_over_lost()
             self._say_missing_ends()
 
@@ -140,3 +140,9 @@ class Keeper:
             else:
                 log.warning("run.end_said_by_keeper", run=str(run.id))
                 append_events(self._redis, run.id, run.attempt + 1, [run.event, Closed()], self._settings.event_seconds)
+
+
+def _uptime(server: bytes) -> int:
+    """Seconds since Redis was started, out of its answer to `INFO server`."""
+    fields = dict(line.split(b":", 1) for line in server.split() if b":" in line)
+    return int(fields[b"uptime_in_seconds"])

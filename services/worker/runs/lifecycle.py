@@ -9,7 +9,6 @@ from uuid import UUID
 import structlog
 import uuid_utils.compat as uuids
 from redis import Redis
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.worker.events.publisher import Publisher
 from services.worker.events.voice import Voice
@@ -20,7 +19,7 @@ from shared.bus.leases import take_lease
 from shared.config import WorkerSettings
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
-from shared.store.engine import Database
+from shared.store.engine import Database, RefusedCallError
 from shared.store.runs.claim import ClaimedRun, claim_run
 from shared.store.runs.settle import RunEnd, Settled, settle_run
 
@@ -125,14 +124,14 @@ class Lifecycle:
     def _end(self, claimed: ClaimedRun, voice: Voice, end: RunEnd) -> None:
         try:
             settled = self._settle(claimed, end)
-        except SQLAlchemyError:
+        except RefusedCallError:
             log.exception("run.not_settled")  # what was made can't be kept: at least it is ended, and nothing is paid
             end = _CRASHED
             settled = self._settle(claimed, end)
         if settled == "overtaken":
             log.warning("run.overtaken")
             return
-        self._loop.run(voice.close(end.event, self._settings.event_seconds))
+        self._loop.call(lambda: voice.close(end.event, self._settings.event_seconds))
 
     def _settle(self, claimed: ClaimedRun, end: RunEnd) -> Settled:
         settlement = uuids.uuid7()
