@@ -145,7 +145,7 @@ class Run(Row):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("runs_open", "queued_at", postgresql_where=text("state IN ('queued', 'running')")),
+        Index("runs_open", "queued_at", postgresql_where=text("finished_at IS NULL")),
         Index("runs_message_id", "message_id"),
     )
 

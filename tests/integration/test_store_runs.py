@@ -1,6 +1,7 @@
 """Runs in Postgres: begun, claimed and settled, each once, and the ledger always exact."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -10,16 +11,17 @@ import pytest
 import uuid_utils.compat as uuids
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from making import chat_job, new_run
 from shared.contracts.events import Usage
 from shared.domain.context import Turn
 from shared.domain.runs import RunState, Surface
 from shared.store.apps import AppRecord
-from shared.store.engine import Database
+from shared.store.engine import Database, open_database
 from shared.store.models import Conversation, LedgerEntry, Message, Run, User
 from shared.store.runs.claim import ClaimedRun, claim_run, load_run
+from shared.store.runs.lost import open_runs
 from shared.store.runs.read import find_run
 from shared.store.runs.settle import Made, RunEnd
 from shared.store.runs.settle import settle_run as settle_run_once
@@ -309,3 +311,29 @@ def test_a_call_takes_another_connection_where_those_of_the_pool_are_broken(
         started = list(threads.map(lambda _: start_run(database, new_run(app.id, quota=False)), range(8)))
     assert len(ended) > 1
     assert [run.outcome for run in started] == ["started"] * 8
+
+
+def test_claiming_and_settling_never_walk_through_the_open_runs(database: Database, database_url: str, app: AppRecord):
+    def walks() -> int:
+        with psycopg.connect(database_url) as connection:
+            query = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'runs_open'"
+            ((scans,),) = connection.execute(query).fetchall()
+            return scans
+
+    def go_through(runs: int) -> None:
+        with closing(open_database(database_url)) as one_way:  # what it did is counted when its connections are closed
+            for _ in range(runs):
+                new = new_run(app.id, quota=False)
+                start_run(one_way, new)
+                claim(one_way, new.run)
+                settle_run(one_way, new.run, 1, end(7, 3))
+
+    go_through(300)
+    with psycopg.connect(database_url, autocommit=True) as administrator:
+        administrator.execute("ANALYZE runs")  # now the planner knows that few runs are open
+    go_through(20)
+    assert walks() == 0
+    with closing(open_database(database_url)) as keeper, keeper.read() as session:
+        session.execute(text("SET enable_seqscan = off"))
+        open_runs(session, RunState.QUEUED, older_than=5, limit=10)
+    assert walks() == 1

@@ -30,7 +30,7 @@ def open_runs(session: Session, state: RunState, *, older_than: float, limit: in
     age = func.extract("epoch", func.now() - since)
     query = (
         select(Run.id, Run.state, Run.attempt, Run.queue, Run.sends, age)
-        .where(Run.state == state, age > older_than)
+        .where(Run.state == state, Run.finished_at.is_(None), age > older_than)
         .order_by(since)
         .limit(limit)
     )

@@ -1,3 +1,8 @@
+-- The runs that have not ended. (By their state, the planner would rather walk through all of them than look one up by
+-- its id, wherever a statement says that the run must still be queued or running.)
+DROP INDEX runs_open;
+CREATE INDEX runs_open ON runs (queued_at) WHERE finished_at IS NULL;
+
 -- A run as a worker needs it: see shared.store.runs.claim.ClaimedRun. One row of NULLs where there is no such run.
 --
 -- turns: the conversation's earlier turns that say something, as [query, answer, tokens], oldest first; as many, and as
