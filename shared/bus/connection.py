@@ -1,6 +1,7 @@
 """Connections to the Redis that carries events."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import hiredis
@@ -49,11 +50,22 @@ def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
         HeliconError: EVENTS_UNAVAILABLE.
     """
     packed = b"".join(map(cast("Any", hiredis).pack_command, commands))
-    try:
+    with answering():
         try:
             return _exchange(redis, packed, len(commands))
         except BrokenConnectionError:
             return _exchange(redis, packed, len(commands))
+
+
+@contextmanager
+def answering() -> Generator[None]:
+    """Where Redis is expected to answer.
+
+    Raises:
+        HeliconError: EVENTS_UNAVAILABLE, it does not.
+    """
+    try:
+        yield
     except (RedisError, OSError) as error:
         message = "Redis is away. Try again in a moment."
         raise HeliconError(ErrorCode.EVENTS_UNAVAILABLE, message, retry_after=2) from error

@@ -14,6 +14,9 @@ OPEN_RUNS = "helicon:open"
 KEEPER = "helicon:keeper"
 """A lock: the worker that looks after the others' runs now."""
 
+RATES = "helicon:rate"
+"""What the keys of rate limits begin with."""
+
 
 def events_stream(run: UUID) -> str:
     """Stream of a run's events, for whoever comes late."""
