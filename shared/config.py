@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.catalogue.catalogue import load_catalogue
+from shared.contracts.apps import MOST_REQUESTS
 from shared.contracts.live import SECRET, Base, LiveSettings, Llm
 
 PREFIX = "HELICON_"
@@ -85,6 +86,13 @@ class GatewaySettings(Settings):
     gateway_pool: int = Field(default=8, ge=1, description="Postgres connections of a gateway's process")
     queue_limit: int = Field(default=1000, ge=1, description="Runs that a queue may hold; beyond it requests get 503")
     queue_connections: int = Field(default=4, ge=1, description="Connections to the queue of a gateway's process")
+    rate_per_key: int = Field(
+        default=0, ge=0, le=MOST_REQUESTS, description="Prompts within the window with one key of an app; 0: any number"
+    )
+    rate_per_user: int = Field(
+        default=0, ge=0, le=MOST_REQUESTS, description="Prompts within the window of one user of an app; 0: any number"
+    )
+    rate_seconds: int = Field(default=60, ge=1, le=86_400, description="Window of the two limits, s")
     muse_auth: Switch = Field(default=True, description="off: the Muse API asks for no key (loopback only)")
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024, description="Longest request body, bytes")
     max_line_bytes: int = Field(

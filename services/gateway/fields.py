@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 LONGEST_USER = 255
 
@@ -46,3 +46,11 @@ Query = Annotated[FreeText, AfterValidator(_not_blank)]
 
 OptionalId = Annotated[UUID | None, BeforeValidator(_absent)]
 """An id, or null, "" or nothing, which all mean the same."""
+
+
+class OfUser(BaseModel):
+    """What a user asks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user: UserId

@@ -10,8 +10,10 @@ from services.gateway.usecases.accounts import Accounts
 from services.gateway.usecases.chats import Chats
 from services.gateway.usecases.commands import Commands
 from services.gateway.usecases.queues import QueueLimit
+from services.gateway.usecases.rates import Rates
 from services.gateway.usecases.runs import Runs
 from shared.bus.connection import open_redis
+from shared.bus.rates import RateLimits
 from shared.config import GatewaySettings
 from shared.contracts.live import LiveSettings
 from shared.contracts.offers import Offers
@@ -30,6 +32,7 @@ class Gateway:
     events: Redis
     relay: Relay
     accounts: Accounts
+    rates: Rates
     chats: Chats
     commands: Commands
     runs: Runs
@@ -73,6 +76,7 @@ def make_gateway(settings: GatewaySettings, offers: Offers) -> Gateway:
         events=events,
         relay=relay,
         accounts=Accounts(database, settings.key_cache_seconds),
+        rates=Rates(RateLimits(events, settings.rate_seconds), settings),
         chats=Chats(database, runs, offers),
         commands=Commands(database, offers.live),
         runs=runs,

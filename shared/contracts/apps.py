@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.domain.inputs import InputField
 
+MOST_REQUESTS = 100_000
+"""The highest rate limit: Redis keeps the time of each of these requests."""
+
 
 class FormField(BaseModel):
     """A field of the input form; `max_length` counts characters."""
@@ -49,6 +52,12 @@ class AppSettings(BaseModel):
     stop: tuple[str, ...] | None = Field(default=None, max_length=16)
     token_per_user: Annotated[int, Field(ge=0, le=10**15)] | None = Field(
         default=None, description="Tokens granted to a new user; 0 switches quota off"
+    )
+    rate_per_key: Annotated[int, Field(ge=0, le=MOST_REQUESTS)] | None = Field(
+        default=None, description="Prompts within HELICON_RATE_SECONDS with one key; 0: any number"
+    )
+    rate_per_user: Annotated[int, Field(ge=0, le=MOST_REQUESTS)] | None = Field(
+        default=None, description="Prompts within HELICON_RATE_SECONDS of one user; 0: any number"
     )
     prompt_price: Annotated[Decimal, Field(ge=0)] | None = None
     completion_price: Annotated[Decimal, Field(ge=0)] | None = None

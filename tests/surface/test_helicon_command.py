@@ -100,6 +100,20 @@ def test_settings_of_an_app_are_changed_and_taken_back(helicon: Helicon, make_ap
     assert changed == {"model": "demo-tokens:3", "max_tokens": 9}
 
 
+@pytest.mark.requirement("v1.apps.rate-limit")
+@pytest.mark.parametrize("limit", ["rate_per_key", "rate_per_user"])
+def test_a_rate_limit_is_a_number_from_0_on_or_taken_back(helicon: Helicon, make_app: MakeApp, limit: str):
+    name = app_of(make_app())
+    for value, kept in (("7", 7), ("0", 0), ("100000", 100_000), ("null", None)):
+        (row,) = done(helicon("app", "edit", name, "--set", f"{limit}={value}", "--json"))
+        assert row["settings"][limit] == kept
+    assert helicon("app", "edit", name, "--set", f"{limit}=5").code == 0
+    for wrong in ("-1", "100001", "9" * 30, "1.5", "many", "60/minute", "", "[60]"):
+        refused(helicon("app", "edit", name, "--set", f"{limit}={wrong}"), 2, limit)
+    (row,) = done(helicon("app", "show", name, "--json"))
+    assert row["settings"][limit] == 5
+
+
 @pytest.mark.requirement("ops.cli.app-disable")
 def test_an_app_is_disabled_and_enabled(helicon: Helicon, make_app: MakeApp):
     name = app_of(make_app())

@@ -33,10 +33,11 @@ def communicate_routes(gateway: Gateway) -> Blueprint:
     routes = Blueprint("muse_communicate", __name__)
 
     def communicate() -> Response:
-        app_of_key = _authenticate(gateway)
+        app_of_key, key = _authenticate(gateway)
         asked = validate(CommunicateIn, _read())
         app = refuse_disabled(app_of_key or gateway.accounts.app(asked.app_id))
         _refuse_not_allowed(asked.user_id, gateway.live.base)
+        gateway.rates.take(app, asked.user_id, key)
         try:
             stream = _answer(gateway, app, asked.user_id, parse_prompt(asked.prompt))
         except HeliconError as error:
@@ -48,12 +49,13 @@ def communicate_routes(gateway: Gateway) -> Blueprint:
     return routes
 
 
-def _authenticate(gateway: Gateway) -> AppRecord | None:
-    """The app whose key was sent; None for an administrator, and where no key is asked for."""
+def _authenticate(gateway: Gateway) -> tuple[AppRecord, str] | tuple[None, None]:
+    """The app whose key was sent, and the key's prefix; None for an administrator, and where no key is asked for."""
     if gateway.settings.muse_auth:
-        return authenticate(request, gateway.accounts).app
+        holder = authenticate(request, gateway.accounts)
+        return (holder.app, holder.prefix) if holder.app else (None, None)
     _refuse_foreign()
-    return None
+    return None, None
 
 
 def _refuse_not_allowed(user: str, base: Base) -> None:

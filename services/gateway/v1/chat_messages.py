@@ -24,9 +24,9 @@ LONGEST_IDEMPOTENCY_KEY = 255
 def chat_message_routes(gateway: Gateway) -> Blueprint:
     """The routes of `/v1/chat-messages`."""
     routes = Blueprint("v1_chat_messages", __name__, url_prefix="/v1/chat-messages")
-    door = Door(gateway.accounts, routes)
+    door = Door(gateway.accounts, gateway.rates, routes)
 
-    @door.post("", takes=ChatMessageIn)
+    @door.post("", takes=ChatMessageIn, rated=True)
     def ask(app: AppRecord, asked: ChatMessageIn) -> Reply:
         question = Question(app, asked.user, Surface.V1, asked.query, asked.inputs, asked.conversation_id)
         stream = gateway.chats.ask(question, _idempotency())

@@ -6,8 +6,8 @@ MUSE = (
     # The envelope and its codes
     Requirement("muse.envelope", "JSON answers are code, msg, data", 4),
     Requirement("muse.envelope.data", "data of a success is empty or null where it says nothing", 4),
-    Requirement("muse.code.write", "210005, 503: a refused write", 3),
-    Requirement("muse.code.read", "210006, 503: a refused read", 3),
+    Requirement("muse.code.write", "210005, 503: a refused write", 4),
+    Requirement("muse.code.read", "210006, 503: a refused read", 4),
     Requirement("muse.code.login", "210008, 401: no key, or a wrong one", 4),
     Requirement("muse.code.forbidden", "210011, 403: a valid key without the right", 4),
     Requirement("muse.code.param", "210009, 400: which field and why", 4),
@@ -15,7 +15,7 @@ MUSE = (
     Requirement("muse.code.server-not-found", "210012, 404: an unknown MCP server", 4),
     Requirement("muse.code.method", "210014, 405 with Allow", 4),
     Requirement("muse.code.config", "210010, 400: an MCP configuration that can't be used", 4),
-    Requirement("muse.code.rate", "210013, 429 with Retry-After", 3),
+    Requirement("muse.code.rate", "210013, 429 with Retry-After", 4),
     Requirement("muse.code.unknown", "1, 500: never with a trace, a path or a secret"),
     Requirement("muse.code.table", "every failure has its status, code and words"),
     # Whose users, keys, lists
@@ -69,7 +69,7 @@ MUSE = (
     Requirement("muse.communicate.unknown-bytes", "bytes that are no picture or sound: 415 as text"),
     Requirement("muse.communicate.login", "no key or a wrong one: 401 as text"),
     Requirement("muse.communicate.allow-list", "a user who is not on the allow-list: 403 as text"),
-    Requirement("muse.communicate.rate", "over the rate limit: 429 as text", 3),
+    Requirement("muse.communicate.rate", "over the rate limit: 429 as text"),
     # /communicate: what comes out
     Requirement("muse.communicate.headers", "200 with the stream's headers"),
     Requirement("muse.communicate.frames", "the frames of surface B, exactly"),
