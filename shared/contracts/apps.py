@@ -59,6 +59,9 @@ class AppSettings(BaseModel):
     rate_per_user: Annotated[int, Field(ge=0, le=MOST_REQUESTS)] | None = Field(
         default=None, description="Prompts within HELICON_RATE_SECONDS of one user; 0: any number"
     )
+    max_user_chat: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=0, description="Chats of a user at once (/v1); 0: any number"
+    )
     prompt_price: Annotated[Decimal, Field(ge=0)] | None = None
     completion_price: Annotated[Decimal, Field(ge=0)] | None = None
     currency: str = Field(default="USD", min_length=3, max_length=3)

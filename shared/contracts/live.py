@@ -43,6 +43,9 @@ class Base(BaseModel):
     token_per_user: int = Field(
         default=10_000, ge=0, le=10**15, description="Grant of a new user; 0 switches quota off"
     )
+    max_user_chat: int = Field(
+        default=2, ge=0, le=10_000, description="Chats of a user at once (Muse API); 0: any number"
+    )
     max_qa_pair: int = Field(default=100, ge=0, le=10_000, description="Earlier turns that a model is shown at most")
     context_expire_time: int = Field(
         default=86_400, ge=1, le=10**9, description="Age of turns a model is shown, s (Muse API)"

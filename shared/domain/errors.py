@@ -19,6 +19,7 @@ class ErrorCode(StrEnum):
     BODY_BROKEN_OFF = "body_broken_off"
     CONFLICT = "conflict"
     RATE_LIMITED = "rate_limited"
+    TOO_MANY_CHATS = "too_many_chats"
     APP_UNAVAILABLE = "app_unavailable"
     NO_PROVIDER_KEY = "no_provider_key"
     QUOTA_EXCEEDED = "quota_exceeded"

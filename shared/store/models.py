@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    SmallInteger,
     Text,
     text,
 )
@@ -74,12 +75,16 @@ class ApiKey(Row):
 
 
 class User(Row):
-    """An end user of an app. `token`: granted in all; `avail_token`: left, always the sum of the user's ledger."""
+    """An end user of an app. `token`: granted in all; `avail_token`: left, always the sum of the user's ledger.
+
+    `mode` is the model that the user chose on the Muse surface, "" where they chose none.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint("avail_token >= 0", name="avail_token_check"),
         Index("users_app_id_user_id_key", "app_id", "user_id", unique=True),
+        Index("users_app_id_id", "app_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -87,6 +92,7 @@ class User(Row):
     user_id: Mapped[str]
     token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     avail_token: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    mode: Mapped[str] = mapped_column(server_default="")
     current_conversation: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -112,13 +118,20 @@ class Conversation(Row):
 class Message(Row):
     """A question and its answer. `tokens`: paid for it; `context_tokens`: what it costs to show it to a model again.
 
-    `usage` is a `shared.contracts.events.Usage`. `error_code` is a `shared.domain.errors.ErrorCode`.
+    `usage` is a `shared.contracts.events.Usage`. `error_code` is a `shared.domain.errors.ErrorCode`. As a record of the
+    Muse API it has a `number`; it is deleted by the SQL function `delete_records`, which counts it.
     """
 
     __tablename__ = "messages"
-    __table_args__ = (Index("messages_conversation", "conversation_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("messages_conversation", "conversation_id", "created_at", "id"),
+        Index("messages_app_id", "app_id", "record_type", "is_deleted", "number"),
+        Index("messages_owner", "owner", "number"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    is_deleted: Mapped[bool] = mapped_column(server_default=text("false"))
     conversation_id: Mapped[UUID] = mapped_column(ForeignKey("conversations.id"))
     app_id: Mapped[UUID] = mapped_column(ForeignKey("apps.id"))
     owner: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id"))
@@ -145,7 +158,7 @@ class Run(Row):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("runs_open", "queued_at", postgresql_where=text("finished_at IS NULL")),
+        Index("runs_open", "owner", postgresql_where=text("finished_at IS NULL")),
         Index("runs_message_id", "message_id"),
     )
 
@@ -175,7 +188,7 @@ class LedgerEntry(Row):
     __tablename__ = "ledger"
     __table_args__ = (
         Index("ledger_run_id_call_kind_key", "run_id", "call", "kind", unique=True),
-        Index("ledger_owner", "owner", "id"),
+        Index("ledger_owner", "owner", "created_at", "id", postgresql_include=["tokens"]),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -207,3 +220,75 @@ class IdempotencyKey(Row):
     body_sha256: Mapped[str]
     run_id: Mapped[UUID]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class RecordCount(Row):
+    """How many records there are: a user's (shard 0), and an app's (`owner` 0) as the sum over its shards."""
+
+    __tablename__ = "record_counts"
+
+    app_id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    record_type: Mapped[str] = mapped_column(primary_key=True)
+    is_deleted: Mapped[bool] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    records: Mapped[int] = mapped_column(BigInteger)
+
+
+class UserCount(Row):
+    """How many users an app has: the sum over its shards."""
+
+    __tablename__ = "user_counts"
+
+    app_id: Mapped[UUID] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    users: Mapped[int] = mapped_column(BigInteger)
+
+
+class Installation(Row):
+    """The one row of what belongs to no app: `version` of the live configuration, and the `seal` of the secret key."""
+
+    __tablename__ = "installation"
+    __table_args__ = (CheckConstraint("id", name="one"),)
+
+    id: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    version: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    seal: Mapped[str | None]
+
+
+class LiveSetting(Row):
+    """A field of the live configuration that was changed; `value` as JSON, a secret's is sealed."""
+
+    __tablename__ = "live_settings"
+
+    section: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSONB)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class McpServer(Row):
+    """An MCP server as it was configured; in `server` the values of `env` and `headers` are sealed."""
+
+    __tablename__ = "mcp_servers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    server: Mapped[dict[str, Any]]
+    disabled: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class AuditEntry(Row):
+    """A change that an administrator made: who (the key's prefix), what they did to what, and how it was before."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_created_at", "created_at", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    actor: Mapped[str]
+    action: Mapped[str]
+    target: Mapped[str]
+    old: Mapped[Any | None] = mapped_column(JSONB)
+    new: Mapped[Any | None] = mapped_column(JSONB)

@@ -1,14 +1,15 @@
 """`POST /communicate`: a prompt in, a stream of frames out, driven by slash commands."""
 
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from flask import Blueprint, Response, request
 
 from services.gateway.auth import authenticate
-from services.gateway.bodies import check_text, parse_object, read_body, validate
+from services.gateway.bodies import parse_object, read_body, validate
 from services.gateway.gateway import Gateway
-from services.gateway.muse.errors import COMMUNICATE_PATHS
+from services.gateway.muse.errors import COMMUNICATE_PATHS, FRAME_CODES
+from services.gateway.muse.fields import FORMS, read_form
+from services.gateway.muse.foreign import refuse_foreign
 from services.gateway.muse.schemas import CommunicateIn
 from services.gateway.streaming.frames import error_frame
 from services.gateway.streaming.response import stream_response
@@ -22,10 +23,7 @@ from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import Surface
 from shared.store.apps import AppRecord
 
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SSE = "text/event-stream"
-MULTIPART = "multipart/form-data"
-FORMS = {"application/x-www-form-urlencoded", MULTIPART}
 
 
 def communicate_routes(gateway: Gateway) -> Blueprint:
@@ -41,7 +39,7 @@ def communicate_routes(gateway: Gateway) -> Blueprint:
         try:
             stream = _answer(gateway, app, asked.user_id, parse_prompt(asked.prompt))
         except HeliconError as error:
-            return Response(b"data: %b\n\n" % error_frame(error), headers=HEADERS, content_type=SSE)
+            return Response(b"data: %b\n\n" % error_frame(error, FRAME_CODES), headers=HEADERS, content_type=SSE)
         return stream_response(stream, content_type=SSE, write_seconds=gateway.settings.write_seconds)
 
     for path in COMMUNICATE_PATHS:
@@ -54,7 +52,7 @@ def _authenticate(gateway: Gateway) -> tuple[AppRecord, str] | tuple[None, None]
     if gateway.settings.muse_auth:
         holder = authenticate(request, gateway.accounts)
         return (holder.app, holder.prefix) if holder.app else (None, None)
-    _refuse_foreign()
+    refuse_foreign(request)
     return None, None
 
 
@@ -75,28 +73,10 @@ def _read() -> dict[str, Any]:
     Raises:
         HeliconError: BAD_REQUEST, UNSUPPORTED_MEDIA_TYPE, or as `read_body`.
     """
-    body = read_body(request)
     if request.is_json:
-        fields = parse_object(body)
-    elif request.files or (body and request.mimetype not in FORMS):
-        raise HeliconError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "The body is no picture or sound that is known here.")
+        fields = parse_object(read_body(request))
+    elif request.mimetype in FORMS or not read_body(request):
+        fields = read_form(request)
     else:
-        check_text(body if request.mimetype == MULTIPART else unquote_to_bytes(body), "body")
-        fields = request.form.to_dict()
+        raise HeliconError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "The body is no picture or sound that is known here.")
     return {**fields, **request.args.to_dict()}
-
-
-def _refuse_foreign() -> None:
-    """Without keys, only a client on this machine may ask, and no web page of another origin.
-
-    Raises:
-        HeliconError: FORBIDDEN.
-    """
-    hosts = {"Host": f"//{request.headers.get('Host', '')}", "Origin": request.headers.get("Origin", "//localhost")}
-    for header, url in hosts.items():
-        try:
-            name = urlsplit(url).hostname
-        except ValueError:
-            name = None
-        if name not in LOOPBACK:
-            raise HeliconError(ErrorCode.FORBIDDEN, f"{header} is not this machine; HELICON_MUSE_AUTH is off.")

@@ -20,6 +20,7 @@ ANSWERS: dict[ErrorCode, tuple[int, int, str]] = {
     ErrorCode.BODY_BROKEN_OFF: (500, 210009, "param error"),
     ErrorCode.CONFLICT: (409, 210009, "param error"),
     ErrorCode.RATE_LIMITED: (429, 210013, "too many requests"),
+    ErrorCode.TOO_MANY_CHATS: (429, 210013, "too many requests"),
     ErrorCode.APP_UNAVAILABLE: (400, 210009, "param error"),
     ErrorCode.NO_PROVIDER_KEY: (400, 210009, "param error"),
     ErrorCode.QUOTA_EXCEEDED: (400, 210009, "param error"),
@@ -39,6 +40,9 @@ ANSWERS: dict[ErrorCode, tuple[int, int, str]] = {
     ErrorCode.INTERNAL: (500, 1, "err unknown"),
 }
 """The HTTP status, the code of the envelope, and the beginning of its words."""
+
+FRAME_CODES = {ErrorCode.TOO_MANY_CHATS: "too_many_chats"}
+"""What frames of this surface call differently from those of `/v1`."""
 
 COMMUNICATE_PATHS = ("/communicate", "/api/communicate")
 

@@ -17,6 +17,7 @@ STATUSES: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.BODY_BROKEN_OFF: (400, "bad_request"),
     ErrorCode.CONFLICT: (409, "conflict"),
     ErrorCode.RATE_LIMITED: (429, "too_many_requests"),
+    ErrorCode.TOO_MANY_CHATS: (429, "too_many_requests"),
     ErrorCode.APP_UNAVAILABLE: (400, "app_unavailable"),
     ErrorCode.NO_PROVIDER_KEY: (400, "provider_not_initialize"),
     ErrorCode.QUOTA_EXCEEDED: (400, "provider_quota_exceeded"),

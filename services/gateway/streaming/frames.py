@@ -1,6 +1,7 @@
 """Events as JSON objects of the chat application API: the one vocabulary of both surfaces and of the WebSocket."""
 
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -57,10 +58,16 @@ class Frames:
         }
 
 
-def error_frame(error: HeliconError) -> bytes:
-    """The frame of a failure that came before there was a run."""
+def error_frame(error: HeliconError, codes: Mapping[ErrorCode, str]) -> bytes:
+    """The frame of a failure that came before there was a run.
+
+    Args:
+        error: the failure.
+        codes: what the surface calls differently from `/v1`.
+    """
     common = {"event": "error", "task_id": "", "message_id": "", "conversation_id": "", "created_at": int(time.time())}
-    return orjson.dumps({**common, **error_fields(error.code, error.message)})
+    fields = error_fields(error.code, error.message)
+    return orjson.dumps({**common, **fields, "code": codes.get(error.code, fields["code"])})
 
 
 def known_code(code: str) -> ErrorCode:

@@ -103,6 +103,7 @@ class Chats:
             turns=job.history_turns,
             seconds=job.history_seconds,
             context=job.context,
+            parallel=0 if free else _parallel(question, settings, live.base),
             idempotency_key=idempotency.key if idempotency else None,
             body_sha256=idempotency.body_sha256 if idempotency else None,
         )
@@ -130,6 +131,11 @@ _PRICES = {"prompt_price", "completion_price", "currency"}
 def first_grant(settings: AppSettings, base: Base) -> int:
     """Tokens that a new user of an app gets; 0: quota is off."""
     return base.token_per_user if settings.token_per_user is None else settings.token_per_user
+
+
+def _parallel(question: Question, settings: AppSettings, base: Base) -> int:
+    """How many chats of a user may be open at once; 0: any number."""
+    return base.max_user_chat if question.surface is Surface.MUSE else settings.max_user_chat
 
 
 def _job(question: Question, settings: AppSettings, prompt: str, model: Model, live: LiveSettings) -> ChatJob:

@@ -56,8 +56,8 @@ class Runs:
         """Begin a run, or join the one that the idempotency key began, and follow it from its first event.
 
         Raises:
-            HeliconError: NOT_FOUND, the conversation; QUOTA_EXCEEDED; CONFLICT, the key was used for another body;
-                QUEUE_FULL; QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone knows,
+            HeliconError: NOT_FOUND, the conversation; QUOTA_EXCEEDED; TOO_MANY_CHATS; CONFLICT, the key was used for another
+                body; QUEUE_FULL; QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone knows,
                 nothing is paid.
         """
         self._limit.take_place(new.queue)
@@ -65,7 +65,7 @@ class Runs:
             # Listening before the run can say anything, so that no event is missed.
             feed = stack.enter_context(self._relay.listen(new.run))
             started = start_run(self._database, new)
-            _refuse(started, new.user_id)
+            _refuse(started, new)
             if started.outcome == "joined":
                 return self.resume(new.app, new.user_id, started.run)
             self._send(new)
@@ -130,20 +130,25 @@ class Runs:
         return settled == "settled"
 
 
-def _refuse(started: StartedRun, user: str) -> None:
+def _refuse(started: StartedRun, new: NewRun) -> None:
+    user = new.user_id
     match started.outcome:
         case "conversation_not_found":
             raise HeliconError(ErrorCode.NOT_FOUND, "Conversation not found.")
         case "key_conflict":
             raise HeliconError(ErrorCode.CONFLICT, "This Idempotency-Key was used with another body within 24 hours.")
+        case "too_many":
+            words = f"{user!r} has {new.parallel} chats that are still answered, as many as are allowed at once. Wait."
+            raise HeliconError(ErrorCode.TOO_MANY_CHATS, f"{words} Tokens: {_tokens(started)}.", retry_after=2)
         case "quota_exceeded":
-            used = started.granted - started.available
-            raise HeliconError(
-                ErrorCode.QUOTA_EXCEEDED,
-                f"The tokens of {user!r} are spent: {used} used, {started.available} left, {started.granted} granted.",
-            )
+            raise HeliconError(ErrorCode.QUOTA_EXCEEDED, f"The tokens of {user!r} are spent: {_tokens(started)}.")
         case "started" | "joined":
             return
+
+
+def _tokens(started: StartedRun) -> str:
+    used = started.granted - started.available
+    return f"{used} used, {started.available} left, {started.granted} granted"
 
 
 def _ids_of(record: RunRecord) -> RunIds:

@@ -23,7 +23,8 @@ class NewRun:
     `first_grant` is what a new user gets; `bound` the most that the call may cost in tokens without the earlier turns.
     `turns`, `seconds` and `context`: how many earlier turns the model may be shown, how old (None: any age), and how
     many tokens of them. `conversation` None: a new one, or the user's current one on the Muse surface. `body_sha256`
-    (hex) tells whether the same idempotency key asks for the same.
+    (hex) tells whether the same idempotency key asks for the same. `parallel`: how many runs of the user may be open at
+    once (0: any number). `replaces`: the message that this one is asked in place of, which is marked as deleted.
     """
 
     app: UUID
@@ -48,9 +49,11 @@ class NewRun:
     context: int = 0
     idempotency_key: str | None = None
     body_sha256: str | None = None
+    parallel: int = 0
+    replaces: UUID | None = None
 
 
-Outcome = Literal["started", "joined", "key_conflict", "conversation_not_found", "quota_exceeded"]
+Outcome = Literal["started", "joined", "key_conflict", "conversation_not_found", "too_many", "quota_exceeded"]
 
 
 @dataclass(frozen=True, slots=True)

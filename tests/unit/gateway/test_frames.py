@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.muse.errors import FRAME_CODES
 from services.gateway.streaming.frames import Frames, error_frame, known_code, usage_fields
 from services.gateway.streaming.runstream import RunIds
 from shared.contracts.events import Closed, Failed, Finished, Text, Usage
@@ -96,8 +97,17 @@ def test_the_close_has_no_frame():
     assert Frames(IDS).write(Closed()) is None
 
 
+def test_a_surface_may_call_a_failure_by_a_name_of_its_own():
+    error = HeliconError(ErrorCode.TOO_MANY_CHATS, "Wait.")
+    frames = [orjson.loads(error_frame(error, names)) for names in ({}, FRAME_CODES)]
+    assert [(frame["code"], frame["status"]) for frame in frames] == [
+        ("too_many_requests", 429),
+        ("too_many_chats", 429),
+    ]
+
+
 def test_a_failure_before_there_is_a_run_has_the_same_fields():
-    frame = orjson.loads(error_frame(HeliconError(ErrorCode.QUOTA_EXCEEDED, "Spent.")))
+    frame = orjson.loads(error_frame(HeliconError(ErrorCode.QUOTA_EXCEEDED, "Spent."), {}))
     assert isinstance(frame.pop("created_at"), int)
     assert frame == {
         "event": "error",
