@@ -58,6 +58,11 @@ class Settings(BaseModel):
     events_url: RedisUrl = Field(
         default="", description="Redis or Valkey for events; empty: the same", json_schema_extra=SECRET
     )
+    secret_key: str = Field(
+        default="",
+        description="Seals the secrets in the database: any long text that nobody can guess",
+        json_schema_extra=SECRET,
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged"
     )

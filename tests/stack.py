@@ -141,6 +141,7 @@ def running_stack(database_url: str, redis_url: str, **environ: str) -> Iterator
         settings = {
             "HELICON_DATABASE_URL": database_url,
             "HELICON_REDIS_URL": redis_url,
+            "HELICON_SECRET_KEY": "a key for tests, which nobody has to guess",
             "HELICON_TYPE": "demo",
             "DEMO_BASE_URL": f"{demo_url}/v1",
             "HELICON_LOG_FORMAT": "json",

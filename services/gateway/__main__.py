@@ -6,8 +6,11 @@ import sys
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
 
 from shared.config import ConfigurationError, GatewaySettings, read_live_settings, read_settings, require
+from shared.domain.errors import HeliconError
 
 LONGEST_SILENCE = 60
 """Seconds without a sign of life after which gunicorn ends a worker."""
@@ -42,8 +45,15 @@ class GatewayServer(BaseApplication):
 
     def load(self) -> Any:  # noqa: ANN401 - a WSGI application
         """The application, imported in the worker: nothing may be shared across the fork."""
-        from services.gateway.wsgi import app  # noqa: PLC0415 - as said
+        from services.gateway.wsgi import app, gateway  # noqa: PLC0415 - as said
+        from shared.store.sealing import WRONG_KEY, WrongSecretKeyError  # noqa: PLC0415 - as said
 
+        try:
+            gateway.check_secret_key()
+        except WrongSecretKeyError:
+            raise AppImportError(f"helicon gateway: {WRONG_KEY}") from None
+        except HeliconError:
+            pass  # Postgres is away: requests are told so
         return app
 
 
@@ -56,12 +66,15 @@ def main() -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"helicon gateway: {error}\n")
         return 2
-    GatewayServer(settings).run()
+    try:
+        GatewayServer(settings).run()
+    except SystemExit as ended:
+        return 2 if ended.code == Arbiter.APP_LOAD_ERROR else int(ended.code or 0)
     return 0
 
 
 def _check(settings: GatewaySettings) -> None:
-    require(settings, "database_url", "redis_url")
+    require(settings, "database_url", "redis_url", "secret_key")
     if not settings.muse_auth and not _is_loopback(settings.host):
         raise ConfigurationError(
             f"HELICON_MUSE_AUTH=off opens the Muse API to everyone who reaches {settings.host}: "

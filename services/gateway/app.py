@@ -13,6 +13,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.health import health_routes
 from services.gateway.muse import errors as muse_errors
 from services.gateway.muse.communicate import communicate_routes
+from services.gateway.muse.configuration import configuration_routes
 from services.gateway.v1 import errors as v1_errors
 from services.gateway.v1.chat_messages import chat_message_routes
 
@@ -38,6 +39,7 @@ def make_app(gateway: Gateway) -> Flask:
     app.register_blueprint(health_routes(gateway.database, gateway.broker, gateway.events, gateway.relay))
     app.register_blueprint(chat_message_routes(gateway))
     app.register_blueprint(communicate_routes(gateway))
+    app.register_blueprint(configuration_routes(gateway))
     return app
 
 

@@ -1,7 +1,10 @@
 """What the surfaces stand on: the process's connections and use cases, made once."""
 
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import gevent
 from gevent.lock import BoundedSemaphore
 from redis import Redis
 
@@ -9,16 +12,21 @@ from services.gateway.streaming.relay import Relay
 from services.gateway.usecases.accounts import Accounts
 from services.gateway.usecases.chats import Chats
 from services.gateway.usecases.commands import Commands
+from services.gateway.usecases.configuration import Configuration
 from services.gateway.usecases.queues import QueueLimit
 from services.gateway.usecases.rates import Rates
 from services.gateway.usecases.runs import Runs
 from shared.bus.connection import open_redis
+from shared.bus.names import CHANGES
 from shared.bus.rates import RateLimits
+from shared.catalogue.catalogue import load_catalogue
 from shared.config import GatewaySettings
 from shared.contracts.live import LiveSettings
 from shared.contracts.offers import Offers
+from shared.live_configuration import LiveConfiguration
 from shared.queue import TaskQueue
 from shared.store.engine import Database, open_database
+from shared.store.sealing import Sealer, check_secret_key
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,9 @@ class Gateway:
     """A gateway's process."""
 
     settings: GatewaySettings
-    live: LiveSettings
+    live_configuration: LiveConfiguration
+    configuration: Configuration
+    sealer: Sealer
     database: Database
     broker: Redis
     events: Redis
@@ -36,6 +46,21 @@ class Gateway:
     chats: Chats
     commands: Commands
     runs: Runs
+
+    @property
+    def live(self) -> LiveSettings:
+        """The live settings in force."""
+        return self.live_configuration.settings()
+
+    def check_secret_key(self) -> None:
+        """Refuse a secret key that is not the installation's.
+
+        Raises:
+            WrongSecretKeyError: it is another one.
+            HeliconError: DATABASE_WRITE_FAILED, it can't be checked now.
+        """
+        with self.database.write() as session:
+            check_secret_key(session, self.sealer)
 
 
 class _FairPlaces:
@@ -53,8 +78,14 @@ class _FairPlaces:
         self._semaphore.release()
 
 
-def make_gateway(settings: GatewaySettings, offers: Offers) -> Gateway:
-    """Connect a gateway's parts; nothing is asked of Postgres or Redis yet but the relay's subscription."""
+def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping[str, str]) -> Gateway:
+    """Connect a gateway's parts, and begin to hear what Redis says; nothing else is asked of Redis or Postgres yet.
+
+    Args:
+        settings: of the process.
+        started: the live settings that the process was started with.
+        urls: of the providers, by name.
+    """
     database = open_database(
         settings.database_url,
         pool_size=settings.gateway_pool,
@@ -62,15 +93,26 @@ def make_gateway(settings: GatewaySettings, offers: Offers) -> Gateway:
         limiter=_FairPlaces(settings.gateway_pool),
     )
     events = open_redis(settings.events, pool_size=settings.gateway_pool)
-    relay = Relay(settings.events, backlog=settings.stream_backlog, tick_seconds=settings.ping_seconds)
+    sealer = Sealer(settings.secret_key)
+    live = LiveConfiguration(started, database, sealer=None)
+    relay = Relay(
+        settings.events,
+        backlog=settings.stream_backlog,
+        tick_seconds=settings.ping_seconds,
+        notices={CHANGES: live.wake},
+    )
     relay.start()
+    gevent.spawn(live.keep, threading.Event())
+    offers = Offers(live.settings, load_catalogue(), urls)
     broker = open_redis(settings.redis_url, pool_size=settings.queue_connections)
     queue = TaskQueue(broker)
     limit = QueueLimit(broker, settings.queue_limit)
     runs = Runs(database, events, relay, queue, limit, settings.event_seconds)
     return Gateway(
         settings=settings,
-        live=offers.live,
+        live_configuration=live,
+        configuration=Configuration(live, database, events, sealer),
+        sealer=sealer,
         database=database,
         broker=broker,
         events=events,
@@ -78,6 +120,6 @@ def make_gateway(settings: GatewaySettings, offers: Offers) -> Gateway:
         accounts=Accounts(database, settings.key_cache_seconds),
         rates=Rates(RateLimits(events, settings.rate_seconds), settings),
         chats=Chats(database, runs, offers),
-        commands=Commands(database, offers.live),
+        commands=Commands(database, live.settings),
         runs=runs,
     )

@@ -8,17 +8,15 @@ import os  # noqa: E402 - everything below must see the patched modules
 
 from services.gateway.app import make_app  # noqa: E402
 from services.gateway.gateway import make_gateway  # noqa: E402
-from shared.catalogue.catalogue import load_catalogue  # noqa: E402
 from shared.config import (  # noqa: E402
     GatewaySettings,
     read_live_settings,
     read_provider_urls,
     read_settings,
 )
-from shared.contracts.offers import Offers  # noqa: E402
 from shared.logging import configure_logging  # noqa: E402
 
 settings = read_settings(GatewaySettings, os.environ)
 configure_logging(settings.log_level, settings.log_format)
-offers = Offers(read_live_settings(os.environ), load_catalogue(), read_provider_urls(os.environ))
-app = make_app(make_gateway(settings, offers))
+gateway = make_gateway(settings, read_live_settings(os.environ), read_provider_urls(os.environ))
+app = make_app(gateway)

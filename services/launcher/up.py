@@ -96,6 +96,7 @@ def _told(plan: Plan) -> dict[str, str]:
     told = {
         "HELICON_DATABASE_URL": plan.database_url,
         "HELICON_REDIS_URL": plan.redis_url,
+        "HELICON_SECRET_KEY": plan.settings.secret_key or plan.data.secret_key(),
         "HELICON_PORT": str(plan.port),
         "PYTHONUNBUFFERED": "1",
     }

@@ -3,7 +3,6 @@
 import os
 import sys
 
-from shared.catalogue.catalogue import load_catalogue
 from shared.config import (
     ConfigurationError,
     WorkerSettings,
@@ -12,7 +11,6 @@ from shared.config import (
     read_settings,
     require,
 )
-from shared.contracts.offers import Offers
 from shared.logging import configure_logging
 
 
@@ -20,15 +18,21 @@ def main() -> int:
     """Execute runs until SIGTERM; 2 where a setting is wrong."""
     try:
         settings = read_settings(WorkerSettings, os.environ)
-        require(settings, "database_url", "redis_url")
-        offers = Offers(read_live_settings(os.environ), load_catalogue(), read_provider_urls(os.environ))
+        require(settings, "database_url", "redis_url", "secret_key")
+        started, urls = read_live_settings(os.environ), read_provider_urls(os.environ)
     except ConfigurationError as error:
         sys.stderr.write(f"helicon worker: {error}\n")
         return 2
     configure_logging(settings.log_level, settings.log_format)
-    from services.worker.worker import run_worker  # noqa: PLC0415 - Celery and the SDKs, not needed to say what is wrong
+    # Celery and the SDKs are not needed to say what is wrong.
+    from services.worker.worker import run_worker  # noqa: PLC0415
+    from shared.store.sealing import WRONG_KEY, WrongSecretKeyError  # noqa: PLC0415
 
-    return run_worker(settings, offers)
+    try:
+        return run_worker(settings, started, urls)
+    except WrongSecretKeyError:
+        sys.stderr.write(f"helicon worker: {WRONG_KEY}\n")
+        return 2
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+import structlog
 from celery.signals import worker_shutting_down
 
+from services.worker.events.listener import Listener, listen
 from services.worker.events.publisher import Publisher
 from services.worker.loop import LoopThread
 from services.worker.providers.providers import Providers, open_providers
@@ -21,10 +24,18 @@ from services.worker.runs.kinds import Kinds
 from services.worker.runs.lifecycle import Lifecycle
 from services.worker.tasks.run import register_run_task
 from shared.bus.connection import open_redis
+from shared.bus.names import CHANGES, STOPS
+from shared.catalogue.catalogue import load_catalogue
 from shared.config import WorkerSettings
+from shared.contracts.live import LiveSettings
 from shared.contracts.offers import Offers
+from shared.domain.errors import HeliconError
+from shared.live_configuration import LiveConfiguration
 from shared.queue import TaskQueue, make_celery
-from shared.store.engine import open_database
+from shared.store.engine import Database, open_database
+from shared.store.sealing import Sealer, check_secret_key
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -36,16 +47,23 @@ class _OnLoop:
     providers: Providers
 
 
-def run_worker(settings: WorkerSettings, offers: Offers) -> int:
-    """Execute runs until SIGTERM; let them go on for a while then, end them, and return Celery's exit code."""
+def run_worker(settings: WorkerSettings, started: LiveSettings, urls: Mapping[str, str]) -> int:
+    """Execute runs until SIGTERM; let them go on for a while then, end them, and return Celery's exit code.
+
+    Args:
+        settings: of the process.
+        started: the live settings that the process was started with.
+        urls: of the providers, by name.
+    """
     count_tokens("")  # load the vocabulary before the first chat has to wait for it
     pool_size, wait_seconds = settings.worker_pool, settings.database_seconds
     with (
         closing(open_redis(settings.events, pool_size=pool_size)) as redis,
         closing(open_database(settings.database_url, pool_size=pool_size, wait_seconds=wait_seconds)) as database,
         closing(open_redis(settings.redis_url, pool_size=1)) as broker,
+        _live(settings, started, database) as live,
         LoopThread() as loop,
-        loop.entered(_on_loop(settings, offers), _end_process) as parts,
+        loop.entered(_on_loop(settings, live, Offers(live.settings, load_catalogue(), urls)), _end_process) as parts,
     ):
         kinds = Kinds(database, loop, parts.providers)
         lifecycle = Lifecycle(settings, database, redis, loop, parts.publisher, parts.active, kinds.make_work)
@@ -54,16 +72,48 @@ def run_worker(settings: WorkerSettings, offers: Offers) -> int:
         async def interrupt() -> None:
             parts.active.interrupt_all(Interruption.RESTARTED)
 
-        with _kept(keeper), _drain(settings.drain_seconds, lambda: loop.run(interrupt())):
+        with _beside("keeper", keeper.keep), _drain(settings.drain_seconds, lambda: loop.run(interrupt())):
             return _run_celery(settings, lifecycle)
 
 
+@contextmanager
+def _live(settings: WorkerSettings, started: LiveSettings, database: Database) -> Generator[LiveConfiguration]:
+    """The live configuration, kept up to date in a thread of its own."""
+    sealer = Sealer(settings.secret_key)
+    live = LiveConfiguration(started, database, sealer)
+    while not _begun(live, database, sealer):
+        time.sleep(1)
+    with _beside("live", live.keep):
+        yield live
+
+
+def _begun(live: LiveConfiguration, database: Database, sealer: Sealer) -> bool:
+    """Check the secret key and read the live configuration; False while Postgres is away."""
+    try:
+        with database.write() as session:
+            check_secret_key(session, sealer)
+        live.reload()
+    except HeliconError as error:
+        log.warning("worker.waiting", error=error.message)
+        return False
+    return True
+
+
 @asynccontextmanager
-async def _on_loop(settings: WorkerSettings, offers: Offers) -> AsyncGenerator[_OnLoop]:
+async def _on_loop(settings: WorkerSettings, live: LiveConfiguration, offers: Offers) -> AsyncGenerator[_OnLoop]:
     publisher = Publisher(settings.events)
-    active = ActiveRuns(publisher, settings.events, settings.lease_seconds)
+    active = ActiveRuns(publisher, settings.lease_seconds)
+
+    async def look_again(_redis: object) -> None:
+        live.wake()
+
+    listeners = {
+        STOPS: Listener(active.stop, active.stop_flagged),
+        CHANGES: Listener(lambda _: live.wake(), look_again),
+    }
     async with open_providers(settings, offers) as providers, asyncio.TaskGroup() as group:
-        services = [group.create_task(work) for work in (publisher.run(), active.keep_leases(), active.hear_stops())]
+        works = (publisher.run(), active.keep_leases(), listen(settings.events, listeners))
+        services = [group.create_task(work) for work in works]
         yield _OnLoop(publisher, active, providers)
         await publisher.flush()  # the last runs' ends
         for service in services:
@@ -76,10 +126,10 @@ def _end_process() -> None:
 
 
 @contextmanager
-def _kept(keeper: Keeper) -> Generator[None]:
-    """Let the keeper work in a thread of its own."""
+def _beside(name: str, work: Callable[[threading.Event], None]) -> Generator[None]:
+    """Let `work` go on in a thread of its own until its event is set."""
     ended = threading.Event()
-    thread = threading.Thread(target=keeper.keep, args=(ended,), name="keeper", daemon=True)
+    thread = threading.Thread(target=work, args=(ended,), name=name, daemon=True)
     thread.start()
     try:
         yield

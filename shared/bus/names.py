@@ -5,6 +5,9 @@ from uuid import UUID
 STOPS = "helicon:stops"
 """Channel on which every worker hears which runs to stop."""
 
+CHANGES = "helicon:changes"
+"""Channel on which every process hears that the live configuration was changed."""
+
 WORKERS = "helicon:workers"
 """A key that lives while a worker does."""
 

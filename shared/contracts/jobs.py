@@ -18,6 +18,8 @@ class Sampling(BaseModel):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     stop: tuple[str, ...] = ()
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
 
 
 class Retries(BaseModel):

@@ -1,20 +1,46 @@
 """The live settings: what decides how users are treated and how models are called.
 
-Each field says its default, range and meaning once; the environment (`HELICON_*`), the flags and the README's table
-are made from it. A field is here only when it has an effect.
+Each field says its default, range and meaning once; the environment (`HELICON_*`), the flags, the README's table and
+what `/conf/update` takes are made from it. A field is here only when it has an effect.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.catalogue.catalogue import load_catalogue
+from shared.domain.errors import HeliconError
+from shared.domain.secrets import mask
 
 
 def _comma_list(value: object) -> object:
-    """Take "a,b" for a list; blanks and empty items are dropped."""
+    """Take "a,b" for a list, and null for an empty one; blanks and empty items are dropped."""
+    if value is None:
+        return ()
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
-CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+def _known_provider(name: str) -> str:
+    known = load_catalogue().providers
+    if name not in known:
+        raise ValueError(f"names no provider; known are: {', '.join(known)}")
+    return name
+
+
+def _http_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in {"http", "https"} and bool(url.hostname)
+    except ValueError:
+        usable = False
+    if text and not usable:
+        raise ValueError("must be a URL like http://host:port")
+    return text
+
+
+CommaList = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], BeforeValidator(_comma_list)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 SECRET: dict[str, Any] = {"secret": True}
 """Marks a field that is masked wherever it is shown."""
 
@@ -24,8 +50,10 @@ class Base(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    type: str = Field(default="openai", description="Provider in use; not set: the one with a key")
-    custom_url: str = Field(default="", description="Base URL of the provider in use, in place of its own")
+    type: Annotated[str, AfterValidator(_known_provider)] = Field(
+        default="openai", description="Provider in use; not set: the one with a key"
+    )
+    custom_url: HttpUrl = Field(default="", description="Base URL of the provider in use, in place of its own")
     openai_token: str = Field(default="", description="Key of OpenAI", json_schema_extra=SECRET)
     anthropic_token: str = Field(default="", description="Key of Anthropic", json_schema_extra=SECRET)
     deepseek_token: str = Field(default="", description="Key of DeepSeek", json_schema_extra=SECRET)
@@ -38,7 +66,7 @@ class Base(BaseModel):
     demo_token: str = Field(
         default="", description="Key of the demo upstream, which takes any", json_schema_extra=SECRET
     )
-    llm_proxy: str = Field(default="", description="HTTP proxy for calls to providers")
+    llm_proxy: HttpUrl = Field(default="", description="HTTP proxy for calls to providers")
     lang: Literal["en", "zh", "ru"] = Field(default="en", description="Language of the commands' answers")
     token_per_user: int = Field(
         default=10_000, ge=0, le=10**15, description="Grant of a new user; 0 switches quota off"
@@ -71,6 +99,32 @@ class Llm(BaseModel):
     frequency_penalty: float = Field(default=0, ge=-2, le=2, description="Against words the more they were said")
     presence_penalty: float = Field(default=0, ge=-2, le=2, description="Against words that were said at all")
     stop: CommaList = Field(default=(), max_length=16, description="Words that end an answer")
+    log_probs: bool = Field(default=False, description="Ask the provider for the tokens' probabilities")
+    top_log_probs: int = Field(default=0, ge=0, le=20, description="And for as many others at each place")
+
+
+class Audio(BaseModel):
+    """Speech."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Photo(BaseModel):
+    """Pictures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rag(BaseModel):
+    """The knowledge base."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Video(BaseModel):
+    """Videos."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class LiveSettings(BaseModel):
@@ -79,8 +133,109 @@ class LiveSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: Base = Base()
+    audio: Audio = Audio()
     llm: Llm = Llm()
+    photo: Photo = Photo()
+    rag: Rag = Rag()
+    video: Video = Video()
 
     def provider_key(self, provider: str) -> str:
         """The key of a provider, "" where there is none."""
         return getattr(self.base, f"{provider}_token", "")
+
+    def with_change(self, place: "Place", value: object) -> "LiveSettings":
+        """The settings with another value of one field.
+
+        Raises:
+            HeliconError: INVALID_PARAM, the value is of the wrong type or out of range.
+        """
+        section: BaseModel = getattr(self, place.section)
+        kind = _kind_of(place.section)
+        if isinstance(value, bool) and kind.model_fields[place.key].annotation is not bool:
+            raise HeliconError.invalid(f"{place}: a number or a text is needed")
+        if "\0" in str(value):
+            raise HeliconError.invalid(f"{place}: must not have a NUL character")
+        try:
+            changed = kind.model_validate({**section.model_dump(), place.key: value})
+        except ValidationError as error:
+            words = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+            raise HeliconError.invalid(f"{place}: {words}") from error
+        return self.model_copy(update={place.section: changed})
+
+    def value(self, place: "Place") -> Any:  # noqa: ANN401 - of any field
+        """The value of a field, as JSON can write it; a secret's is in clear."""
+        return getattr(self, place.section).model_dump(mode="json")[place.key]
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """All values, as JSON can write them, secrets masked."""
+        return {
+            section: {key: mask(value) if Place(section, key).secret else value for key, value in values.items()}
+            for section, values in self.model_dump(mode="json").items()
+        }
+
+
+class Place(NamedTuple):
+    """Where a field stands: its section and its key."""
+
+    section: str
+    key: str
+
+    def __str__(self) -> str:
+        """As people write it."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value is one that nobody may see."""
+        return _kind_of(self.section).model_fields[self.key].json_schema_extra == SECRET
+
+
+def _kind_of(section: str) -> type[BaseModel]:
+    return cast("BaseModel", getattr(_DEFAULTS, section)).__class__
+
+
+_DEFAULTS = LiveSettings()
+_OLD_NAMES = {Place("base", "allowed_telegram_user_ids"): Place("base", "allowed_user_ids")}
+
+
+def find_place(section: str, key: str) -> Place:
+    """The place of a field, also under an old name.
+
+    Raises:
+        HeliconError: INVALID_PARAM, there is no such section or field.
+    """
+    if section not in LiveSettings.model_fields:
+        raise HeliconError.invalid(f"type: {section!r} is none of {', '.join(LiveSettings.model_fields)}")
+    named = Place(section, key)
+    place = _OLD_NAMES.get(named, named)
+    known = _kind_of(section).model_fields
+    if place.key not in known:
+        raise HeliconError.invalid(f"key: {section} has no {key!r}; known are: {', '.join(known) or 'none'}")
+    return place
+
+
+def flags_of(live: LiveSettings) -> str:
+    """The flags for every value that differs from its default, `-key=value ` each; secrets masked.
+
+    Those of `base` and `llm` stand bare, the others behind their section.
+    """
+    defaults, shown = _DEFAULTS.shown(), live.shown()
+    return "".join(
+        f"-{key if section in _BARE else Place(section, key)}={_as_flag(value)} "
+        for section, values in shown.items()
+        for key, value in values.items()
+        if value != defaults[section][key]
+    )
+
+
+_BARE = {"base", "llm"}
+
+
+def _as_flag(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ",".join(map(str, cast("list[object]", value)))
+        case _:
+            return str(value)

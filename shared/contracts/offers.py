@@ -1,6 +1,6 @@
 """Which models can be asked, where and with which key: catalogue, live settings and environment together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared.catalogue.catalogue import Catalogue, Model, Provider
@@ -24,11 +24,20 @@ class Offer:
 
 @dataclass(frozen=True)
 class Offers:
-    """What is offered. `urls`: base URLs by provider (`shared.config.read_provider_urls`)."""
+    """What is offered.
 
-    live: LiveSettings
+    `read_live` gives the live settings in force; `urls` are base URLs by provider
+    (`shared.config.read_provider_urls`).
+    """
+
+    read_live: Callable[[], LiveSettings]
     catalogue: Catalogue
     urls: Mapping[str, str]
+
+    @property
+    def live(self) -> LiveSettings:
+        """The live settings in force."""
+        return self.read_live()
 
     def provider(self, name: str) -> Offer:
         """The provider of that name, "" for the one in use.
@@ -36,14 +45,15 @@ class Offers:
         Raises:
             HeliconError: APP_UNAVAILABLE, nobody knows it; NO_PROVIDER_KEY, it needs a key and there is none.
         """
-        base = self.live.base
-        provider = self.catalogue.provider(name or base.type)
-        custom = base.custom_url if provider.name == base.type else ""
-        key = self.live.provider_key(provider.name)
+        live = self.live
+        provider = self.catalogue.provider(name or live.base.type)
+        custom = live.base.custom_url if provider.name == live.base.type else ""
+        key = live.provider_key(provider.name)
         if provider.key and not key:
             raise HeliconError(
                 ErrorCode.NO_PROVIDER_KEY,
-                f"No key is set for the provider {provider.name!r}: set {provider.key_env} and start again.",
+                f"No key is set for the provider {provider.name!r}: set base.{provider.name}_token, or "
+                f"{provider.key_env} and start again.",
             )
         return Offer(provider, custom or self.urls[provider.name], key)
 

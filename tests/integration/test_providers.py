@@ -220,7 +220,7 @@ def job(provider, model):
 
 def test_the_providers_of_a_worker_find_protocol_url_and_key(demo, asked):
     live = LiveSettings(base=Base(type="anthropic", anthropic_token=KEY, custom_url=demo))
-    offers = Offers(live, load_catalogue(), {"anthropic": "https://no.test"})
+    offers = Offers(lambda: live, load_catalogue(), {"anthropic": "https://no.test"})
 
     async def run():
         async with open_providers(WorkerSettings(), offers) as providers:
@@ -232,13 +232,13 @@ def test_the_providers_of_a_worker_find_protocol_url_and_key(demo, asked):
 
 
 def test_a_provider_without_its_key_is_not_called():
-    offers = Offers(LiveSettings(), load_catalogue(), {"openai": "https://no.test"})
+    offers = Offers(LiveSettings, load_catalogue(), {"openai": "https://no.test"})
 
     async def run():
         async with open_providers(WorkerSettings(), offers) as providers:
             providers.chat(job("openai", "gpt-4o"), request())
 
-    with pytest.raises(HeliconError, match="set OPENAI_API_KEY") as failed:
+    with pytest.raises(HeliconError, match="OPENAI_API_KEY") as failed:
         uvloop.run(run())
     assert failed.value.code is ErrorCode.NO_PROVIDER_KEY
 
@@ -596,7 +596,7 @@ def test_calls_go_through_the_proxy():
     away = Endpoint("acme", "http://acme.test/v1", KEY)
 
     async def run():
-        async with listening(proxy), open_client(TIMEOUTS, proxy.url.replace("//", "//user:word@")) as client:
+        async with listening(proxy), open_client(TIMEOUTS, lambda: proxy.url.replace("//", "//user:word@")) as client:
             return await listen(client, away, request(), retries=NONE)
 
     assert uvloop.run(run()) == ("hi", [], None)
@@ -610,7 +610,7 @@ def test_a_proxy_that_refuses_is_told_and_gets_no_key():
     away = Endpoint("acme", "https://acme.test/v1", KEY)
 
     async def run():
-        async with listening(proxy), open_client(TIMEOUTS, proxy.url.replace("//", "//user:word@")) as client:
+        async with listening(proxy), open_client(TIMEOUTS, lambda: proxy.url.replace("//", "//user:word@")) as client:
             return await listen(client, away, request(), retries=NONE)
 
     error = uvloop.run(run())[2]
@@ -622,7 +622,7 @@ def test_a_proxy_that_refuses_is_told_and_gets_no_key():
 
 def test_a_proxy_that_is_not_there_is_told():
     async def run():
-        async with open_client(TIMEOUTS, "http://127.0.0.1:9") as client:
+        async with open_client(TIMEOUTS, lambda: "http://127.0.0.1:9") as client:
             return await listen(client, Endpoint("acme", "https://acme.test/v1", KEY), request(), retries=NONE)
 
     assert uvloop.run(run())[2].message == "acme could not be reached: the proxy does not answer."

@@ -8,6 +8,27 @@ from services.gateway.fields import FreeText, Name, UserId
 from shared.store.apps import DEFAULT_APP
 
 
+class Nothing(BaseModel):
+    """No fields."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class SettingIn(BaseModel):
+    """Which field of the live configuration: `type` is its section."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Name
+    key: Name
+
+
+class ChangeIn(SettingIn):
+    """A field of the live configuration and its new value."""
+
+    value: Any
+
+
 class CommunicateIn(BaseModel):
     """The fields of `/communicate`, from wherever they were sent; `app_id` is an app's name, for administrators."""
 

@@ -4,8 +4,9 @@ A feed gets every message of its run's channel in the order of sending. What is 
 a buffer that Redis cut) a reader sees as a gap in the places, and fills from the run's stream.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
 
@@ -88,9 +89,17 @@ class Relay:
         url: of the Redis that carries events.
         backlog: as in `Feed`.
         tick_seconds: a reader that gets nothing is woken after one to two of these.
+        notices: other channels, and what to do when something is said there, or may have been missed.
     """
 
-    def __init__(self, url: str, *, backlog: int, tick_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        backlog: int,
+        tick_seconds: float,
+        notices: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+    ) -> None:
         pool: Any = cast("Any", ConnectionPool).from_url(
             url, protocol=2, socket_connect_timeout=3, socket_timeout=SILENCE_SECONDS, socket_keepalive=True
         )
@@ -99,6 +108,7 @@ class Relay:
         self._feeds: dict[bytes, list[Feed]] = {}
         self._backlog = backlog
         self._tick_seconds = tick_seconds
+        self._notices = {channel.encode(): notice for channel, notice in notices.items()}
         self.connected = Signal()
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
 
@@ -168,8 +178,8 @@ class Relay:
     def _connect(self) -> None:
         self._connection.connect()
         self.connected.set()
-        if self._feeds:
-            self._send(b"SUBSCRIBE", *self._feeds)
+        if self._feeds or self._notices:
+            self._send(b"SUBSCRIBE", *self._feeds, *self._notices)
 
     def _disconnect(self) -> None:
         self.connected.clear()
@@ -212,6 +222,8 @@ class Relay:
         elif kind == b"subscribe":
             for feed in self._feeds.get(channel, ()):
                 feed.acknowledge()
+        if channel in self._notices:
+            self._notices[channel]()
 
     def _tick_forever(self) -> None:
         while True:

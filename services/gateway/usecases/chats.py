@@ -166,4 +166,9 @@ def _sampling(settings: AppSettings, llm: Llm) -> Sampling:
     names = {*_PROVIDER_DEFAULTS}
     chosen = {**llm.model_dump(include=names), **settings.model_dump(include=names, exclude_none=True)}
     sent = {name: value for name, value in chosen.items() if value != _PROVIDER_DEFAULTS[name]}
-    return Sampling(**sent, stop=llm.stop if settings.stop is None else settings.stop)
+    return Sampling(
+        **sent,
+        stop=llm.stop if settings.stop is None else settings.stop,
+        logprobs=llm.log_probs or None,
+        top_logprobs=(llm.log_probs and llm.top_log_probs) or None,
+    )

@@ -1,5 +1,6 @@
 """Slash commands that the gateway answers by itself. Their words are a catalogue of three languages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.gateway.usecases.chats import first_grant, settings_on
@@ -42,11 +43,11 @@ _NEW_CONVERSATION = {
 class Commands:
     """Answers commands and keeps them as turns.
 
-    `grant` of a new user and the language come from `live`.
+    `grant` of a new user and the language come from the live settings.
     """
 
     database: Database
-    live: LiveSettings
+    read_live: Callable[[], LiveSettings]
 
     def answer(self, app: AppRecord, user: str, prompt: Prompt) -> RunRecord:
         """Answer any command but a chat with text.
@@ -58,7 +59,7 @@ class Commands:
         turn = CommandTurn(
             app=app.id,
             user=user,
-            grant=first_grant(settings_on(Surface.MUSE, app), self.live.base),
+            grant=first_grant(settings_on(Surface.MUSE, app), self.read_live().base),
             name=cut_title(typed),
             query=typed,
             answer=self._words(prompt),
@@ -68,7 +69,7 @@ class Commands:
             return record_command(session, turn)
 
     def _words(self, prompt: Prompt) -> str:
-        lang = self.live.base.lang
+        lang = self.read_live().base.lang
         match prompt.command:
             case Command.CHAT:
                 return _NEW_CONVERSATION[lang]

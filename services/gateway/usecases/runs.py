@@ -57,8 +57,8 @@ class Runs:
 
         Raises:
             HeliconError: NOT_FOUND, the conversation; QUOTA_EXCEEDED; TOO_MANY_CHATS; CONFLICT, the key was used for
-                another body; QUEUE_FULL; QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone knows,
-                nothing is paid.
+                another body; QUEUE_FULL; QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone
+                knows, nothing is paid.
         """
         self._limit.take_place(new.queue)
         with ExitStack() as stack:

@@ -1,6 +1,6 @@
 """The folder of `helicon up`: what lies where, and who may read it.
 
-    <data>/lock, *.json              ours, files of mode 0600
+    <data>/lock, secret.key, *.json  ours, files of mode 0600
     <place>/pg, <place>/valkey       the servers', mode 0700
     <place>/*.password, *.lock       ours, mode 0600
     <place>/programs                 the servers' binaries, when their account can't reach the installed ones
@@ -55,10 +55,11 @@ class DataFolder:
 
     def password(self, server: str) -> str:
         """The password of a server: made once, kept beside its data."""
-        file = self.place / f"{server}.password"
-        if not file.exists():
-            write_private(file, secrets.token_urlsafe(24))
-        return file.read_text("ascii").strip()
+        return _kept_secret(self.place / f"{server}.password")
+
+    def secret_key(self) -> str:
+        """What seals the secrets in the database: made once, and as dear as the database."""
+        return _kept_secret(self.path / "secret.key")
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Replace a file of ours; nobody else can read it."""
@@ -85,6 +86,12 @@ def open_data_folder(data: Path, *, for_servers: bool = True) -> DataFolder:
         ) from error
     account = server_account(path) if for_servers else None
     return DataFolder(path, _place(path, account) if account else path, account)
+
+
+def _kept_secret(file: Path) -> str:
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(32))
+    return file.read_text("ascii").strip()
 
 
 def write_private(file: Path, text: str) -> None:

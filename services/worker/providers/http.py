@@ -8,9 +8,10 @@ import base64
 import os
 import ssl
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
@@ -55,7 +56,7 @@ class Call:
 
 
 @asynccontextmanager
-async def open_client(timeouts: Timeouts, proxy: str = "") -> AsyncGenerator[httpx.AsyncClient]:
+async def open_client(timeouts: Timeouts, proxy: Callable[[], str] = lambda: "") -> AsyncGenerator[httpx.AsyncClient]:
     """Open the process's client, on the loop that will use it.
 
     It has no limit of connections, keeps no cookies, follows no redirects and bounds nothing but connecting: the other
@@ -63,17 +64,19 @@ async def open_client(timeouts: Timeouts, proxy: str = "") -> AsyncGenerator[htt
 
     Args:
         timeouts: of which `connect` is used, seconds.
-        proxy: URL of an HTTP proxy; "" for what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
-
-    Raises:
-        ValueError: `proxy` is not the URL of an HTTP proxy.
+        proxy: gives the URL of an HTTP proxy, asked at each call; "" for what the environment says (`HTTPS_PROXY`,
+            `NO_PROXY`).
     """
     context = httpx.create_ssl_context()
-    routes = Proxies(proxy, os.environ)
+
+    @lru_cache(maxsize=1)
+    def routes(url: str) -> Proxies:
+        return Proxies(url, os.environ)
+
     async with (
         aiohttp.ClientSession(connector=_connector(context), cookie_jar=aiohttp.DummyCookieJar()) as session,
         httpx.AsyncClient(
-            transport=_Transport(session, context, routes),
+            transport=_Transport(session, context, lambda: routes(proxy())),
             timeout=httpx.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             headers=_HEADERS,
@@ -100,14 +103,14 @@ class _Transport(httpx.AsyncBaseTransport):
     (aiohttp's own reading of the environment would also look for a password in `.netrc`, in a thread, at every call.)
     """
 
-    def __init__(self, session: aiohttp.ClientSession, context: ssl.SSLContext, proxies: Proxies) -> None:
+    def __init__(self, session: aiohttp.ClientSession, context: ssl.SSLContext, proxies: Callable[[], Proxies]) -> None:
         self._session = session
         self._context = context
         self._proxies = proxies
         self._transports: dict[str, AiohttpTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        proxy = self._proxies.proxy_for(request.url)
+        proxy = self._proxies().proxy_for(request.url)
         transport = self._transports.get(proxy)
         if transport is None:
             transport = self._transports[proxy] = AiohttpTransport(

@@ -42,13 +42,9 @@ class Providers:
 
 @asynccontextmanager
 async def open_providers(settings: WorkerSettings, offers: Offers) -> AsyncGenerator[Providers]:
-    """Open the providers' client on the running loop; leaving closes its connections.
-
-    Raises:
-        ValueError: `llm_proxy` is not the URL of an HTTP proxy.
-    """
+    """Open the providers' client on the running loop; leaving closes its connections."""
     timeouts = Timeouts(
         settings.connect_seconds, settings.first_token_seconds, settings.next_token_seconds, settings.answer_seconds
     )
-    async with open_client(timeouts, offers.live.base.llm_proxy) as client:
+    async with open_client(timeouts, lambda: offers.live.base.llm_proxy) as client:
         yield Providers(chat_protocols(client), offers, timeouts)

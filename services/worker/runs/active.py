@@ -3,22 +3,19 @@
 import asyncio
 from collections.abc import Coroutine
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from services.worker.events.publisher import Publisher
 from shared.bus.leases import renew_commands
-from shared.bus.names import STOPS, stop_flag
+from shared.bus.names import stop_flag
 from shared.store.runs.claim import ClaimedRun
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-LISTEN_SECONDS = 1.0
 
 
 class Interruption(StrEnum):
@@ -75,13 +72,11 @@ class ActiveRuns:
 
     Args:
         publisher: renews their leases.
-        url: of the Redis that carries events, where stops are heard.
         lease_seconds: how long a lease lives without being renewed.
     """
 
-    def __init__(self, publisher: Publisher, url: str, lease_seconds: float) -> None:
+    def __init__(self, publisher: Publisher, lease_seconds: float) -> None:
         self._publisher = publisher
-        self._url = url
         self._lease_seconds = lease_seconds
         self._runs: dict[UUID, ActiveRun] = {}
         self._interruption: Interruption | None = None
@@ -110,35 +105,18 @@ class ActiveRuns:
             self._publisher.send(renew_commands(runs, self._lease_seconds))
             await asyncio.sleep(self._lease_seconds / 3)
 
-    async def hear_stops(self) -> None:
-        """Cut the runs that somebody stops, until cancelled."""
-        while True:
-            try:
-                await self._hear_stops()
-            except (RedisError, OSError) as error:
-                log.warning("stops.away", error=str(error))
-            await asyncio.sleep(LISTEN_SECONDS)
-
-    async def _hear_stops(self) -> None:
-        redis: Any = cast("Any", Redis).from_url(self._url, protocol=2, socket_connect_timeout=3)
-        async with redis, redis.pubsub() as channel:
-            await channel.subscribe(STOPS)
-            async for message in channel.listen():
-                if message["type"] == "subscribe":
-                    await self._stop_flagged(redis)  # what was said while nobody listened
-                elif message["type"] == "message":
-                    self._stop(message["data"].decode())
-
-    async def _stop_flagged(self, redis: Any) -> None:  # noqa: ANN401 - redis.asyncio is typed in part
+    async def stop_flagged(self, redis: Any) -> None:  # noqa: ANN401 - redis.asyncio is typed in part
+        """Cut the runs that somebody stopped while nobody listened."""
         runs = list(self._runs)
         if not runs:
             return
         flags = await redis.mget([stop_flag(run) for run in runs])
         for run, flag in zip(runs, flags, strict=True):
             if flag is not None:
-                self._stop(str(run))
+                self.stop(str(run))
 
-    def _stop(self, run: str) -> None:
+    def stop(self, run: str) -> None:
+        """Cut a run that somebody stops, if it is here."""
         active = next((active for key, active in self._runs.items() if str(key) == run), None)
         if active is not None:
             log.info("run.stopping", run=run)
