@@ -56,6 +56,9 @@ def tables(rows: Rows) -> str:
     """The tables of a run in Markdown: medians, with ranges behind them where there are several repeats."""
     scenarios = dict.fromkeys(row.scenario for row in rows.all())
     parts = [_scenario(name, [row for row in rows.all() if row.scenario == name]) for name in scenarios]
+    wrong = [[f"{row.scenario}, {row.load}", row.system, *_often(row)] for row in rows.all() if row.errors]
+    if wrong:
+        parts.append(_table("Errors", ["load", "system", "times", "the most frequent"], wrong))
     by_part = [_parts_of(row) for row in rows.all() if row.system == "helicon" and "cpu_ms_per_chat" in row.figures]
     if by_part:
         parts.append(_table("Helicon's CPU by part, ms a chat", ["load", *PARTS], by_part))
@@ -103,6 +106,11 @@ def _scenario(name: str, rows: Sequence[Row]) -> str:
 def _parts_of(row: Row) -> list[str]:
     figures = (row.figures.get(f"cpu_{part}_ms_per_chat") for part in PARTS)
     return [f"{row.scenario}, {row.load}", *(_figure(figure) for figure in figures)]
+
+
+def _often(row: Row) -> list[str]:
+    words, times = max(row.errors.items(), key=lambda item: item[1])
+    return [str(times), words.replace("|", " ").replace("\n", " ")]
 
 
 def _shown(row: Mapping[str, Any]) -> list[str]:

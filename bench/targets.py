@@ -47,7 +47,7 @@ def ratios(rows: Rows) -> list[dict[str, Any]]:
         ours = rows.find(row.scenario, "helicon", row.load)
         if ours is None or row.system in {"helicon", "demo"} or not row.repeats:
             continue
-        both = [name for name in wanted if name in ours.figures and name in row.figures]
+        both = [name for name in wanted if name in ours.figures and name in row.figures and row.figures[name].median]
         divided = {name: ours.figures[name].median / row.figures[name].median for name in both}
         found.append({"scenario": row.scenario, "load": row.load, "peer": row.system, **divided})
     return found

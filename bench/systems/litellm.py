@@ -10,6 +10,7 @@ from bench.systems.system import Program, System, answers, free_address
 from bench.wires import Answer, OpenAI
 
 READY_SECONDS = 180
+KEY = "sk-bench"
 
 
 @contextmanager
@@ -25,14 +26,15 @@ def running_litellm(folder: Path, demo_url: str, wanted: Iterable[Answer]) -> Ge
     config.write_text(json.dumps(_config(demo_url, wanted)), "utf-8")  # JSON is YAML
     options = ("--config", str(config), "--host", address.host, "--port", str(address.port), "--telemetry", "False")
     # Without it the list of prices is fetched from the network at the start.
-    environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MASTER_KEY": KEY}
+    headers = {"Authorization": f"Bearer {KEY}"}
     program = Program((str(environment / "bin" / "litellm"), *options), folder / "litellm.log", environ, folder)
     with program.running(lambda: answers(f"{address.url}/health/liveliness"), READY_SECONDS) as pid:
-        yield System("litellm", version_of("litellm"), address, OpenAI(), lambda _: {}, (pid,))
+        yield System("litellm", version_of("litellm"), address, OpenAI(), lambda _: headers, (pid,))
 
 
 def _config(demo_url: str, wanted: Iterable[Answer]) -> dict[str, object]:
-    upstream = {"api_base": f"{demo_url}/v1", "api_key": "sk-bench"}
+    upstream = {"api_base": f"{demo_url}/v1", "api_key": KEY}
     models = [
         {"model_name": answer.model, "litellm_params": {"model": f"openai/{answer.model}", **upstream}}
         for answer in wanted
