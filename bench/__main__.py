@@ -8,11 +8,11 @@ from pathlib import Path
 from bench.figures import Rows
 from bench.machine import commit, describe_machine
 from bench.report import report, tables, write_json
-from bench.scenarios import chat, paced
+from bench.scenarios import chat, paced, streams, worker
 from bench.stage import SYSTEMS, Stage, running_stage
 from bench.systems.system import UnavailableError
 
-SCENARIOS = {module.NAME: module for module in (chat, paced)}
+SCENARIOS = {module.NAME: module for module in (chat, paced, streams, worker)}
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     machine = describe_machine()
     wanted = [answer for name in options.only for answer in SCENARIOS[name].ANSWERS]
     try:
-        with running_stage(options.systems, wanted, quick=options.quick) as stage:
+        with running_stage(options.systems if wanted else [], wanted, quick=options.quick) as stage:
             for number in range(options.repeats):
                 _repeat(stage, rows, options.only, f"{number + 1} of {options.repeats}")
             versions = {name: system.version for name, system in stage.peers.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from bench.connection import Connection, Exchange, open_connection
-from bench.processes import cpu_of, machine_cpu, memory_of
+from bench.processes import cpu_of, machine_cpu, memory_of, rss_of
 from bench.response import BrokenResponseError
 from bench.systems.system import System
 from bench.wires import Answer, BrokenAnswerError
@@ -40,9 +40,9 @@ class Seen:
     """What was seen while watching.
 
     `chats` and `events` are those of answers that ended then; `firsts` and `lasts` seconds from the request to the
-    first text and to the end; `cpu` seconds and `memory` MiB by part. `own_cpu` is the load generator's, `others_cpu`
-    what everything else on the machine used (neither the system, nor the demo upstream, nor we): where it is much, the
-    figures say little.
+    first text and to the end; `cpu` seconds, `memory` MiB and `rss` bytes by part. `own_cpu` is the load generator's,
+    `others_cpu` what everything else on the machine used (neither the system, nor the demo upstream, nor we): where it
+    is much, the figures say little.
     """
 
     seconds: float = 0.0
@@ -53,6 +53,7 @@ class Seen:
     errors: Counter[str] = field(default_factory=Counter)
     cpu: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
+    rss: dict[str, float] = field(default_factory=dict)
     own_cpu: float = 0.0
     others_cpu: float = 0.0
 
@@ -86,7 +87,7 @@ class Clients:
             await asyncio.sleep(load.seconds)
             self._watching, self._ended = False, True
             after = self._meters()
-            self._seen.memory = memory_of(self._system.roots)
+            self._seen.memory, self._seen.rss = memory_of(self._system.roots), rss_of(self._system.roots)
         self._note(before, after)
         return self._seen
 

@@ -39,6 +39,17 @@ def memory_of(roots: Iterable[int]) -> dict[str, float]:
     return dict(used)
 
 
+def rss_of(roots: Iterable[int]) -> dict[str, float]:
+    """Bytes in memory by part, as `ps` and `top` show them: pages that are shared count for each process."""
+    used: dict[str, float] = defaultdict(float)
+    for process in _all(roots):
+        try:
+            used[part_of(process)] += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return dict(used)
+
+
 def own_memory(process: psutil.Process) -> int:
     """Bytes that a process has, with its part of what it shares."""
     try:

@@ -21,10 +21,11 @@ COLUMNS = {
     "cpu_worker_us_per_token": "worker CPU/token, us",
     "cpu_us_per_event": "CPU/event, us",
     "events_lost": "events lost",
+    "opened_per_second": "opened/s",
     "lag_p50_ms": "lag p50, ms",
     "lag_p95_ms": "lag p95, ms",
     "memory_kib_per_stream": "memory/stream, KiB",
-    "worker_rss_mib": "worker memory, MiB",
+    "worker_rss_mb": "worker RSS, MB",
     "memory_mib": "memory, MiB",
     "others_cpu_share": "others' CPU, cores",
 }

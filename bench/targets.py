@@ -130,7 +130,7 @@ TARGETS = (
         "worker, 256 at once, memory of its process",
         MOST,
         250,
-        "MiB",
-        _median("worker", "256 at once", "worker_rss_mib"),
+        "MB",
+        _median("worker", "256 at once", "worker_rss_mb"),
     ),
 )

@@ -17,7 +17,7 @@ def measure_systems(stage: Stage, rows: Rows, scenario: str, load: Load) -> None
         rows.add(scenario, "demo", words, figures_of(straight, load), straight.errors)
     for name in stage.peers:
         seen = measure_one(stage, name, load)
-        figures = {**figures_of(seen, load), **_added(seen, straight), **_cpu(seen, load)}
+        figures = {**figures_of(seen, load), **_added(seen, straight), **system_figures(seen, load)}
         rows.add(scenario, name, words, figures, seen.errors)
     for name, why in stage.absent.items():
         rows.add_absent(scenario, name, why)
@@ -61,7 +61,8 @@ def _added(seen: Seen, straight: Seen) -> dict[str, float]:
     }
 
 
-def _cpu(seen: Seen, load: Load) -> dict[str, float]:
+def system_figures(seen: Seen, load: Load) -> dict[str, float]:
+    """What can be said of a system whose processes count."""
     figures = {"memory_mib": sum(seen.memory.values())}
     figures |= {f"memory_{part}_mib": used for part, used in seen.memory.items()}
     if seen.chats:
