@@ -20,7 +20,7 @@ def main() -> int:
     options = _options()
     rows = Rows()
     machine = describe_machine()
-    wanted = [answer for name in options.only for answer in SCENARIOS[name].ANSWERS]
+    wanted = dict.fromkeys(answer for name in options.only for answer in SCENARIOS[name].ANSWERS)
     try:
         with running_stage(options.systems if wanted else [], wanted, quick=options.quick) as stage:
             for number in range(options.repeats):
