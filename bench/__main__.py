@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bench.figures import Rows
-from bench.machine import commit, describe_machine
+from bench.machine import commit, describe_machine, in_words
 from bench.report import report, tables, write_json
 from bench.scenarios import chat, paced, streams, worker
 from bench.stage import SYSTEMS, Stage, running_stage
@@ -37,7 +37,7 @@ def main() -> int:
         "quick": options.quick,
     }
     path = write_json(report(rows, about), options.json)
-    print(f"\n{tables(rows)}\n\n{path}")
+    print(f"\n{in_words(about)}\n\n{tables(rows)}\n\n{path}")
     return 0
 
 

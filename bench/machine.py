@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": psutil.getloadavg()[0],
     }
+
+
+def in_words(about: Mapping[str, Any]) -> str:
+    """The machine and what ran on it, in a line."""
+    machine = about["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gib']:g} GiB, {machine['system']},"
+        f" Python {machine['python']}; {versions}; {about['repeats']} repeats{', quick' if about['quick'] else ''}"
+    )
 
 
 def commit() -> str:

@@ -1,6 +1,9 @@
+import re
+
 import orjson
 import pytest
 
+from bench.environments import PEERS
 from bench.figures import Rows
 from bench.response import BrokenResponseError, Response
 from bench.targets import judge_all, ratios
@@ -91,3 +94,12 @@ def test_targets_and_ratios_are_made_of_medians():
     assert ratios(rows) == [
         {"scenario": "chat", "load": "50 at once", "peer": "litellm", "chats_per_second": 7, "cpu_ms_per_chat": 0.2}
     ]
+
+
+def test_the_peers_are_pinned_without_addresses():
+    pinned = (PEERS / "litellm.txt").read_text("utf-8").splitlines()[1:]
+    assert pinned
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==\S+", line) for line in pinned)
+    lock = (PEERS / "portkey" / "package-lock.json").read_text("utf-8")
+    assert "integrity" in lock
+    assert "://" not in lock
