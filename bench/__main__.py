@@ -19,7 +19,7 @@ def main() -> int:
     """Run the scenarios, print their tables and write JSON; 1 where nothing can be measured."""
     options = _options()
     rows = Rows()
-    machine = describe_machine()
+    machine, measured = describe_machine(), commit()
     wanted = dict.fromkeys(answer for name in options.only for answer in SCENARIOS[name].ANSWERS)
     try:
         with running_stage(options.systems if wanted else [], wanted, quick=options.quick) as stage:
@@ -30,7 +30,7 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     about = {
-        "commit": commit(),
+        "commit": measured,
         "machine": machine,
         "versions": versions,
         "repeats": options.repeats,
