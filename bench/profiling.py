@@ -24,7 +24,9 @@ from bench.stage import Stage, running_stage
 from bench.systems.system import UnavailableError
 
 PROFILES = Path(__file__).parent / "profiles"
-PROFILED = ("gateway", "worker")
+PROFILED: dict[str, tuple[str, ...]] = {"gateway": (), "worker": ("--gil",)}
+"""Parts, and how py-spy looks at them. The worker has hundreds of threads, most of them waiting: to walk through all
+would halt it most of the time, so only the one that holds the interpreter's lock is looked at (no system calls)."""
 SAMPLES_PER_SECOND = 200
 WARM_SECONDS = 3
 SHOWN = 45
@@ -62,7 +64,10 @@ async def _profile(stage: Stage, load: Load, program: str, seconds: int) -> dict
     clients = asyncio.create_task(Clients(helicon, load, stage.demo).run())
     await asyncio.sleep(WARM_SECONDS)
     raw = await asyncio.gather(
-        *(_sample(program, _busiest(helicon.roots, part), stage.folder / part, seconds) for part in PROFILED)
+        *(
+            _sample((program, "record", *how), _busiest(helicon.roots, part), stage.folder / f"{part}.raw", seconds)
+            for part, how in PROFILED.items()
+        )
     )
     seen = await clients
     machine = describe_machine()
@@ -73,20 +78,20 @@ async def _profile(stage: Stage, load: Load, program: str, seconds: int) -> dict
     return {part: _render(part, head, lines) for part, lines in zip(PROFILED, raw, strict=True)}
 
 
-async def _sample(program: str, process: psutil.Process, folder: Path, seconds: int) -> list[str]:
+async def _sample(command: Sequence[str], process: psutil.Process, file: Path, seconds: int) -> list[str]:
     """What py-spy saw of a process: stacks, the outermost frame first, each with how often it was seen."""
-    file = folder.with_suffix(".raw")
-    options = ("--duration", str(seconds), "--rate", str(SAMPLES_PER_SECOND), "--format", "raw", "--output", str(file))
     sampler = await asyncio.create_subprocess_exec(
-        program,
-        "record",
-        "--pid",
-        str(process.pid),
-        *options,
+        *command,
+        *("--pid", str(process.pid), "--duration", str(seconds), "--rate", str(SAMPLES_PER_SECOND)),
+        *("--nonblocking", "--format", "raw", "--output", str(file)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await sampler.communicate()
+    return _read(file, said)
+
+
+def _read(file: Path, said: bytes) -> list[str]:
     if not file.exists():
         raise UnavailableError(f"py-spy: {said.decode('utf-8', 'replace').strip()[-300:]}")
     return file.read_text("utf-8").splitlines()
