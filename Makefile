@@ -5,7 +5,7 @@ LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no
 
 PARTS := import gunicorn.workers.ggevent, kombu.transport.redis, services.gateway.app, services.worker.worker, services.demo.server, services.launcher.commands.up
 
-.PHONY: up install install-dev test lint lock readme clean
+.PHONY: up install install-dev test lint lock readme bench bench-profile clean
 
 up: install ## run everything on this machine
 	$(BIN)/helicon up
@@ -30,6 +30,12 @@ lock: install-dev ## pin the newest versions that pyproject.toml admits
 
 readme: install-dev ## write the README's tables of settings
 	PYTHONPATH=. $(BIN)/python tests/architecture/settings_table.py README.md
+
+bench: install-dev ## measure Helicon beside its peers (bench/README.md); BENCH="--quick --only chat" passes options
+	$(BIN)/python -m bench $(BENCH)
+
+bench-profile: install-dev ## where gateway and worker spend their time (bench/profiles)
+	$(BIN)/python -m bench.profiling $(BENCH)
 
 clean: ## remove the environment (data in .helicon stay)
 	rm -rf $(VENV) *.egg-info
