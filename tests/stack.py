@@ -63,6 +63,14 @@ class Part:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(END_SECONDS)
 
+    def freeze(self) -> None:
+        """Let the part and its children do nothing, as a machine that swaps or a paused container does."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the part go on as if nothing had been."""
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def stop(self) -> int:
         """Ask the part to end, and give its exit code back."""
         if self.process.poll() is None:

@@ -37,7 +37,7 @@ Command = tuple[str | bytes | int, ...]
 """A Redis command and its arguments."""
 
 
-def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+def send(redis: Redis, commands: Sequence[Command], *, together: bool = False) -> list[Any]:
     """Send commands in one round trip.
 
     (Not by redis-py's pipeline: it takes three times as long, and every chat comes here several times.) Commands are
@@ -46,15 +46,25 @@ def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     Returns:
         Redis' answers in the order of the commands, as RESP2 has them; a refused command's is its ResponseError.
 
+    Args:
+        redis: who does them.
+        commands: are done one after the other.
+        together: whether nobody else's commands may come between (MULTI).
+
     Raises:
         HeliconError: EVENTS_UNAVAILABLE.
     """
-    packed = b"".join(map(cast("Any", hiredis).pack_command, commands))
+    sent = [("MULTI",), *commands, ("EXEC",)] if together else commands
+    packed = b"".join(map(cast("Any", hiredis).pack_command, sent))
     with answering():
         try:
-            return _exchange(redis, packed, len(commands))
+            answers = _exchange(redis, packed, len(sent))
         except BrokenConnectionError:
-            return _exchange(redis, packed, len(commands))
+            answers = _exchange(redis, packed, len(sent))
+    if not together:
+        return answers
+    done = answers[-1]
+    return [done] * len(commands) if isinstance(done, ResponseError) else done
 
 
 @contextmanager

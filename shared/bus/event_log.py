@@ -1,7 +1,9 @@
 """A run's events in Redis: a stream that keeps them for replay, and a channel that says them now.
 
 An entry's id is the event's place (`shared.contracts.events.Place`). Redis refuses an id that is not above the last
-one: so an attempt that was overtaken, or a batch that is sent twice, can't add anything.
+one: so an attempt that was overtaken, or a batch that is sent twice, can't add anything. Whoever takes a run away from
+an attempt puts a fence into both, stream and channel: what that attempt still says is refused by the one and skipped
+by those who listen to the other.
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from shared.contracts.events import START, Event, Place, encode, pack
 
 FIELD = b"e"
 FENCE = 0
-"""The `seq` of an entry that says nothing, but keeps older attempts from saying more."""
+"""The `seq` of an entry that says nothing: older attempts say nothing more."""
 BEYOND = 1_000_000
 """A `seq` that no run reaches."""
 LONGEST_RUN = 6 * 3600
@@ -43,7 +45,7 @@ def closing_commands(run: UUID, seconds: int) -> list[Command]:
 
 
 def read_events(redis: Redis, run: UUID, after: Place = START) -> list[Entry]:
-    """The events of a run after a place.
+    """What a run's stream holds after a place: its events, and fences between them (`is_fence`).
 
     Raises:
         HeliconError: EVENTS_UNAVAILABLE.
@@ -52,31 +54,50 @@ def read_events(redis: Redis, run: UUID, after: Place = START) -> list[Entry]:
     return _entries(rows)
 
 
-def append_events(redis: Redis, run: UUID, attempt: int, events: Sequence[Event], keep_seconds: int) -> None:
-    """End a run's events from outside of a worker; what an overtaken attempt says afterwards is refused.
+def is_fence(entry: Entry) -> bool:
+    """Whether an entry only tells that attempts before its own say nothing more."""
+    return entry[0].seq == FENCE
+
+
+def fence_off(redis: Redis, run: UUID, attempt: int) -> list[Entry]:
+    """Let attempts before this one say nothing more, and give back the events that they said.
+
+    Raises:
+        HeliconError: EVENTS_UNAVAILABLE.
+    """
+    stream, place = events_stream(run), Place(attempt, FENCE)
+    commands: list[Command] = [
+        ("XADD", stream, str(place), FIELD, b""),
+        ("PUBLISH", events_channel(run), pack(place, b"")),
+        ("EXPIRE", stream, LONGEST_RUN),
+        ("XRANGE", stream, "-", "+"),
+    ]
+    rows = send(redis, commands, together=True)[-1]
+    return [entry for entry in _entries(rows) if not is_fence(entry)]
+
+
+def append_events(
+    redis: Redis, run: UUID, attempt: int, said: Sequence[Entry], events: Sequence[Event], keep_seconds: int
+) -> None:
+    """End a run's events from outside of a worker. Twice by the same attempt is as good as once.
 
     Args:
         redis: where the events are.
         run: whose they are.
-        attempt: above every attempt that said something.
+        attempt: that older ones were fenced off by.
+        said: what they said.
         events: the last ones, `Closed` included.
         keep_seconds: how long the stream lives from now.
 
     Raises:
         HeliconError: EVENTS_UNAVAILABLE.
     """
-    stream = events_stream(run)
-    fence: Command = ("XADD", stream, str(Place(attempt, FENCE)), FIELD, b"")
-    _, rows = send(redis, [fence, ("XRANGE", stream, "-", "+")])
-    said = _entries(rows)
     commands: list[Command] = []
     lost = 0 if attempt == 1 else BEYOND  # what was said is gone: its numbers must not be given again
     for number, event in enumerate(events, (said[-1][0].seq if said else lost) + 1):
         commands += event_commands(run, Place(attempt, number), encode(event))
-    send(redis, commands + closing_commands(run, keep_seconds))
+    send(redis, commands + closing_commands(run, keep_seconds), together=True)
 
 
 def _entries(rows: Sequence[tuple[bytes, tuple[bytes, bytes]]]) -> list[Entry]:
-    """What a stream holds, without fences."""
-    entries = ((Place.parse(place), event) for place, (_, event) in rows)
-    return [(place, event) for place, event in entries if place.seq != FENCE]
+    return [(Place.parse(place), event) for place, (_, event) in rows]

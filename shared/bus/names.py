@@ -31,9 +31,9 @@ def events_channel(run: UUID) -> str:
     return f"helicon:live:{run}"
 
 
-def lease(run: UUID) -> str:
-    """Key that lives while a worker executes the run; its value is the attempt."""
-    return f"helicon:lease:{run}"
+def lease(run: UUID, attempt: int) -> str:
+    """Key that lives while a worker executes this attempt of the run."""
+    return f"helicon:lease:{run}:{attempt}"
 
 
 def stop_flag(run: UUID) -> str:

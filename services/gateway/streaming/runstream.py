@@ -9,7 +9,7 @@ import structlog
 from redis import Redis
 
 from services.gateway.streaming.relay import Feed
-from shared.bus.event_log import Entry, read_events
+from shared.bus.event_log import Entry, is_fence, read_events
 from shared.contracts.events import START, Closed, Event, Place, Replaced, Text, decode
 from shared.domain.errors import HeliconError
 from shared.store.runs.read import RunRecord
@@ -67,6 +67,7 @@ class Follower:
         self._find = find
         self._after = after
         self._last = START
+        self._fence = 0
         self._length = 0
         self._hole = False
 
@@ -137,7 +138,10 @@ class Follower:
         kept: list[Entry] = []
         for entry in entries:
             place = entry[0]
-            if place <= self._last:
+            if is_fence(entry):
+                self._fence = max(self._fence, place.attempt)
+                continue
+            if place <= self._last or place.attempt < self._fence:
                 continue
             if place.seq > self._last.seq + 1:
                 kept += self._missing(place)
@@ -147,7 +151,8 @@ class Follower:
 
     def _missing(self, before: Place) -> list[Entry]:
         try:
-            entries = [entry for entry in read_events(self._redis, self._run, self._last) if entry[0] < before]
+            said = read_events(self._redis, self._run, self._last)
+            entries = [entry for entry in said if entry[0] < before and not is_fence(entry)]
         except HeliconError:
             entries = []
         had = max(self._after, self._last.seq)

@@ -10,7 +10,7 @@ from redis import Redis
 from services.gateway.streaming.relay import Relay
 from services.gateway.streaming.runstream import Follower, RunIds, RunStream, rebuild
 from services.gateway.usecases.queues import QueueLimit
-from shared.bus.event_log import append_events, read_events
+from shared.bus.event_log import append_events, fence_off, read_events
 from shared.bus.stops import request_stop
 from shared.contracts.events import Closed
 from shared.domain.errors import ErrorCode, HeliconError
@@ -107,7 +107,9 @@ class Runs:
             return
         end = RunEnd(RunState.STOPPED)
         if record.state is RunState.QUEUED and self._end_queued(run, record.attempt, end):
-            append_events(self._redis, run, record.attempt + 1, [end.event, Closed()], self._event_seconds)
+            attempt = record.attempt + 1
+            said = fence_off(self._redis, run, attempt)
+            append_events(self._redis, run, attempt, said, [end.event, Closed()], self._event_seconds)
         else:
             request_stop(self._redis, run)
 

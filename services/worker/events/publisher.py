@@ -5,7 +5,7 @@ stream, and skipped by its readers.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import hiredis
@@ -17,6 +17,10 @@ from shared.bus.connection import Command
 
 log = structlog.get_logger()
 
+OnRefused = Callable[[], None]
+"""Is called when Redis has a later event of the run already: somebody has taken the run away."""
+
+FIRST_BACKOFF = 0.05
 LONGEST_BACKOFF = 1.0
 ANSWER_SECONDS = 10
 FLUSH_SECONDS = 60
@@ -35,16 +39,16 @@ class Publisher:
             url, protocol=2, socket_connect_timeout=3, socket_timeout=ANSWER_SECONDS, socket_keepalive=True
         )
         self._connection: Any = None
-        self._waiting: list[bytes] = []
+        self._waiting: list[tuple[bytes, OnRefused | None]] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def send(self, commands: Iterable[Command]) -> None:
+    def send(self, commands: Iterable[Command], on_refused: OnRefused | None = None) -> None:
         """Send commands with the next batch."""
         pack = cast("Any", hiredis).pack_command
         for command in commands:
-            self._waiting.append(pack(command))
+            self._waiting.append((pack(command), on_refused))
         self._idle.clear()
         self._wake.set()
 
@@ -68,26 +72,32 @@ class Publisher:
         finally:
             await self._disconnect()
 
-    async def _send_until_done(self, batch: list[bytes]) -> None:
-        backoff = 0.05
+    async def _send_until_done(self, batch: list[tuple[bytes, OnRefused | None]]) -> None:
+        backoff = FIRST_BACKOFF
+        refused: list[OnRefused] = []
         while True:
             try:
-                await self._send(batch)
+                refused = await self._send(batch)
             except (RedisError, OSError, EOFError) as error:
                 log.warning("publisher.retry", error=str(error), commands=len(batch))
                 await self._disconnect()
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, LONGEST_BACKOFF)
             else:
-                return
+                break
+        if backoff == FIRST_BACKOFF:  # what is sent again may be refused because it is there already
+            for overtaken in refused:
+                overtaken()
 
-    async def _send(self, batch: list[bytes]) -> None:
+    async def _send(self, batch: list[tuple[bytes, OnRefused | None]]) -> list[OnRefused]:
+        """Send a batch and read its answers: what is to be called for the events that are refused."""
         if self._connection is None:
             connection = self._pool.make_connection()
             await connection.connect()
             self._connection = connection
-        await self._connection.send_packed_command([b"".join(batch)], check_health=False)
-        for _ in batch:
+        await self._connection.send_packed_command([b"".join([packed for packed, _ in batch])], check_health=False)
+        refused: list[OnRefused] = []
+        for _, on_refused in batch:
             try:
                 await self._connection.read_response()
             except (ReadOnlyError, OutOfMemoryError, MasterDownError):
@@ -95,6 +105,9 @@ class Publisher:
             except ResponseError as error:
                 if _ALREADY_THERE not in str(error):
                     log.error("publisher.refused", error=str(error))
+                elif on_refused is not None:
+                    refused.append(on_refused)
+        return refused
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -1,6 +1,7 @@
 """How one run speaks: its events numbered, its text joined so that readers are not sent every token by itself."""
 
 import asyncio
+from collections.abc import Callable
 
 from services.worker.events.publisher import Publisher
 from shared.bus.event_log import closing_commands, event_commands
@@ -16,12 +17,16 @@ class Voice:
         publisher: sends them.
         run: which run and attempt.
         coalesce_seconds: the first text is sent at once, then one in this time at most.
+        on_overtaken: is called when somebody has taken the run away: nobody hears this attempt any more.
     """
 
-    def __init__(self, publisher: Publisher, run: ClaimedRun, coalesce_seconds: float) -> None:
+    def __init__(
+        self, publisher: Publisher, run: ClaimedRun, coalesce_seconds: float, on_overtaken: Callable[[], None]
+    ) -> None:
         self._publisher = publisher
         self._run = run
         self._coalesce_seconds = coalesce_seconds
+        self._on_overtaken = on_overtaken
         self._seq = 0
         self._pieces: list[str] = []
         self._pause: asyncio.TimerHandle | None = None
@@ -45,7 +50,9 @@ class Voice:
             self._pause.cancel()
         self._say(last)
         self._say(Closed())
-        self._publisher.send([*closing_commands(self._run.id, keep_seconds), drop_command(self._run.id)])
+        self._publisher.send(
+            [*closing_commands(self._run.id, keep_seconds), drop_command(self._run.id, self._run.attempt)]
+        )
 
     def _say_text(self) -> None:
         self._say(Text("".join(self._pieces)))
@@ -60,4 +67,4 @@ class Voice:
     def _say(self, event: Event) -> None:
         self._seq += 1
         place = Place(self._run.attempt, self._seq)
-        self._publisher.send(event_commands(self._run.id, place, encode(event)))
+        self._publisher.send(event_commands(self._run.id, place, encode(event)), self._on_overtaken)

@@ -23,6 +23,7 @@ class Interruption(StrEnum):
 
     STOPPED = "stopped"
     RESTARTED = "restarted"
+    OVERTAKEN = "overtaken"
 
 
 class InterruptedRunError(Exception):
@@ -90,7 +91,8 @@ class ActiveRuns:
 
     def remove(self, active: ActiveRun) -> None:
         """Forget a run that has ended."""
-        self._runs.pop(active.claimed.id, None)
+        if self._runs.get(active.claimed.id) is active:  # else a later attempt is executed here too
+            del self._runs[active.claimed.id]
 
     def interrupt_all(self, why: Interruption) -> None:
         """Cut every run, and those that begin later. Call it on the loop."""

@@ -1,18 +1,20 @@
 """Looks after the runs that nobody looks after: those of workers that are gone, and those that were never taken.
 
 Every worker has a keeper; a Redis lock lets one of them work at a time. The lock only saves work: every step is a
-compare-and-set on the run's row, so two keepers at once do no harm.
+compare-and-set on the run's row, so two keepers at once do no harm. A worker that seems lost may only have been slow:
+its run is taken over in the database first, then fenced off in Redis, and only then judged by what it said.
 """
 
 import threading
 from collections.abc import Callable
+from uuid import UUID
 
 import structlog
 import uuid_utils.compat as uuids
 from redis import Redis
 
 from shared.bus.connection import send
-from shared.bus.event_log import append_events, closing_commands, read_events
+from shared.bus.event_log import Entry, append_events, closing_commands, fence_off
 from shared.bus.leases import lost_runs, unsaid_runs
 from shared.bus.names import KEEPER
 from shared.config import WorkerSettings
@@ -22,7 +24,7 @@ from shared.domain.runs import RunState
 from shared.queue import TaskQueue
 from shared.store.engine import Database
 from shared.store.runs.claim import ClaimedRun, load_run
-from shared.store.runs.lost import OpenRun, count_send, open_runs, requeue_run
+from shared.store.runs.lost import OpenRun, count_send, open_runs, requeue_run, take_over_run
 from shared.store.runs.read import read_runs
 from shared.store.runs.settle import NOTHING, Made, RunEnd, settle_run
 
@@ -30,7 +32,8 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 2.0
 RUNS_A_TICK = 500
-MOST_ATTEMPTS = 3
+MOST_WORKERS = 3
+"""How many workers a run may lose before it has said anything; each takes two attempts, its own and the keeper's."""
 SEND_AGAIN_SECONDS = {1: 5, 2: 15, 3: 45}
 """How long a run waits in its queue before it is sent again, by how often it was sent: its task may be lost."""
 GRACE_SECONDS = 10
@@ -93,7 +96,7 @@ class Keeper:
         for run in waiting:
             if run.age > self._settings.queue_seconds:
                 words = f"The run waited longer than {self._settings.queue_seconds:g} s for a worker. Try again later."
-                self._end(run, RunEnd(RunState.FAILED, NOTHING, ErrorCode.QUEUE_TIMEOUT, words))
+                self._end(run, run.attempt, RunEnd(RunState.FAILED, NOTHING, ErrorCode.QUEUE_TIMEOUT, words))
             elif run.age > SEND_AGAIN_SECONDS.get(run.sends, float("inf")) and count_send(self._database, run):
                 log.info("run.sent_again", run=str(run.id), sends=run.sends + 1)
                 self._queue.send(run.queue, run.id)
@@ -101,45 +104,58 @@ class Keeper:
     def _take_over_lost(self) -> None:
         with self._database.read() as session:
             running = open_runs(session, RunState.RUNNING, older_than=self._settings.lease_seconds, limit=RUNS_A_TICK)
-        lost = lost_runs(self._redis, [run.id for run in running])
+        lost = lost_runs(self._redis, {run.id: run.attempt for run in running})
         for run in running:
             if run.id in lost:
                 self._take_over(run)
 
     def _take_over(self, run: OpenRun) -> None:
-        said = [decode(event) for _, event in read_events(self._redis, run.id)]
-        if not said and run.attempt < MOST_ATTEMPTS:
-            if requeue_run(self._database, run.id, run.attempt):
+        attempt = run.attempt + 1
+        if not take_over_run(self._database, run.id, run.attempt):
+            return  # it has ended, or another keeper was faster
+        said = fence_off(self._redis, run.id, attempt)
+        if not said and attempt < 2 * MOST_WORKERS:
+            if requeue_run(self._database, run.id, attempt):
                 log.warning("run.queued_again", run=str(run.id), attempt=run.attempt)
                 self._queue.send(run.queue, run.id)
             return
         words = "The worker was lost in mid-answer; the partial answer was kept. Ask again."
-        self._end(run, RunEnd(RunState.FAILED, self._made(run, said), ErrorCode.WORKER_LOST, words))
+        made = self._made(run, _text(said))
+        self._end(run, attempt, RunEnd(RunState.FAILED, made, ErrorCode.WORKER_LOST, words))
 
-    def _made(self, run: OpenRun, said: list[Event | None]) -> Made:
-        text = "".join(event.text for event in said if isinstance(event, Text))
+    def _made(self, run: OpenRun, text: str) -> Made:
         with self._database.read() as session:
             claimed = load_run(session, run.id)
         return self._recover(claimed, text) if claimed is not None and text else NOTHING
 
-    def _end(self, run: OpenRun, end: RunEnd) -> None:
-        settled = settle_run(self._database, run.id, run.attempt, end, uuids.uuid7(), since=run.state)
+    def _end(self, run: OpenRun, attempt: int, end: RunEnd) -> None:
+        settled = settle_run(self._database, run.id, attempt, end, uuids.uuid7(), since=run.state)
         if settled == "settled":
             log.warning("run.ended_by_keeper", run=str(run.id), code=end.error_code)
-            append_events(self._redis, run.id, run.attempt + 1, [end.event, Closed()], self._settings.event_seconds)
+            self._say_end(run.id, attempt, end.event)
 
     def _say_missing_ends(self) -> None:
         """Runs that ended in the database, but whose worker was lost before it could say so."""
-        lost = lost_runs(self._redis, unsaid_runs(self._redis)[:RUNS_A_TICK])
+        lost = list(lost_runs(self._redis, unsaid_runs(self._redis)))[:RUNS_A_TICK]
         with self._database.read() as session:
-            ended = [run for run in read_runs(session, [*lost]) if run.state.final]
+            ended = [run for run in read_runs(session, lost) if run.state.final]
         for run in ended:
-            said = read_events(self._redis, run.id)
-            if said and isinstance(decode(said[-1][1]), Closed):
-                send(self._redis, closing_commands(run.id, self._settings.event_seconds))
-            else:
-                log.warning("run.end_said_by_keeper", run=str(run.id))
-                append_events(self._redis, run.id, run.attempt + 1, [run.event, Closed()], self._settings.event_seconds)
+            log.warning("run.end_said_by_keeper", run=str(run.id))
+            self._say_end(run.id, run.attempt, run.event)
+
+    def _say_end(self, run: UUID, attempt: int, end: Event) -> None:
+        """Say the end that `attempt`, which ended the run, has not said."""
+        said = fence_off(self._redis, run, attempt + 1)
+        if said and isinstance(decode(said[-1][1]), Closed):
+            send(self._redis, closing_commands(run, self._settings.event_seconds))
+            return
+        append_events(self._redis, run, attempt + 1, said, [end, Closed()], self._settings.event_seconds)
+
+
+def _text(said: list[Entry]) -> str:
+    """The text of a run that was lost while it answered."""
+    events = (decode(event) for _, event in said)
+    return "".join(event.text for event in events if isinstance(event, Text))
 
 
 def _uptime(server: bytes) -> int:

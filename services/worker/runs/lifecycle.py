@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -45,6 +46,8 @@ _INTERRUPTED = {
         error_code=ErrorCode.RESTARTED,
         error="The service restarted; the partial answer was kept. Ask again.",
     ),
+    # Whoever took the run away ends it; this is refused.
+    Interruption.OVERTAKEN: RunEnd(RunState.FAILED, error_code=ErrorCode.WORKER_LOST, error="The worker was lost."),
 }
 
 
@@ -90,7 +93,8 @@ class Lifecycle:
             began = time.monotonic()
             active = self._active.add(claimed)
             try:
-                voice = Voice(self._publisher, claimed, self._settings.coalesce_ms / 1000)
+                overtaken = partial(active.interrupt, Interruption.OVERTAKEN)
+                voice = Voice(self._publisher, claimed, self._settings.coalesce_ms / 1000, overtaken)
                 end = self._attempt(claimed, active, voice)
                 self._end(claimed, voice, end)
             finally:

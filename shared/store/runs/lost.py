@@ -40,8 +40,23 @@ def open_runs(session: Session, state: RunState, *, older_than: float, limit: in
     ]
 
 
+def take_over_run(database: Database, run: UUID, attempt: int) -> bool:
+    """Take a running run away from an attempt that is gone: what it would still write is refused.
+
+    Returns:
+        Whether the next attempt is the caller's; False where the run is not that attempt's any more.
+    """
+    statement = (
+        update(Run)
+        .where(Run.id == run, Run.state == RunState.RUNNING, Run.attempt == attempt)
+        .values(attempt=attempt + 1, claim=None, started_at=func.now())
+    )
+    with database.write() as session:
+        return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1
+
+
 def requeue_run(database: Database, run: UUID, attempt: int) -> bool:
-    """Take a running run away from an attempt that is gone; False where it is not that attempt's any more."""
+    """Let a run that the caller took over be claimed again; False where it is not that attempt's any more."""
     statement = (
         update(Run)
         .where(Run.id == run, Run.state == RunState.RUNNING, Run.attempt == attempt)

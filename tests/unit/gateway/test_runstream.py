@@ -11,7 +11,7 @@ from services.gateway.streaming import runstream
 from services.gateway.streaming.frames import Frames
 from services.gateway.streaming.runstream import Follower, RunIds, rebuild
 from services.gateway.streaming.sse import sse
-from shared.bus.event_log import Entry
+from shared.bus.event_log import FENCE, Entry
 from shared.contracts.events import START, Closed, Event, Failed, Finished, Place, Replaced, Text, Usage, encode
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
@@ -100,6 +100,21 @@ def test_what_an_overtaken_attempt_says_is_not_heard(monkeypatch: pytest.MonkeyP
     late = entries(Text(" two"), FINISHED, Closed(), first=2)
     relay = FakeRelay([WHOLE[0], *ended], [([WHOLE[0], ended[0], *late, ended[1]], 3)])
     assert read(relay, monkeypatch) == [[EVENTS[0], (2, Failed("worker_lost", "Lost.")), (3, Closed())]]
+
+
+def test_what_an_attempt_says_behind_a_fence_is_not_heard(monkeypatch: pytest.MonkeyPatch):
+    fence = (Place(2, FENCE), b"")
+    late = entries(Text("Two"), Text(" hearts"))
+    again = entries(Text("One"), Text(" two"), Text(" three"), FINISHED, Closed(), attempt=2)
+    relay = FakeRelay([fence, *again], [([fence, *late], 1), (again, 6)])
+    assert read(relay, monkeypatch) == [EVENTS]
+
+
+def test_what_was_said_before_a_fence_is_heard_though_it_comes_late(monkeypatch: pytest.MonkeyPatch):
+    fence = (Place(2, FENCE), b"")
+    ended = entries(Failed("worker_lost", "Lost."), Closed(), attempt=2, first=3)
+    relay = FakeRelay([*WHOLE[:2], fence, *ended], [([WHOLE[0], fence, WHOLE[1]], 3), (ended, 5)])
+    assert read(relay, monkeypatch) == [EVENTS[:1], [EVENTS[1], (3, Failed("worker_lost", "Lost.")), (4, Closed())]]
 
 
 def test_a_reader_that_is_too_slow_is_cut_off(monkeypatch: pytest.MonkeyPatch):
