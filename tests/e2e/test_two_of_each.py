@@ -1,5 +1,7 @@
 """Two gateways and two workers: what one process does not know of the other costs nobody an answer or a token."""
 
+import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,3 +178,22 @@ def held(mortal: Mortal, task: str) -> Iterator[Callable[[], int | None]]:
 def stop_session(mortal: Mortal, session: int) -> None:
     with psycopg.connect(mortal.postgres.url) as connection:
         connection.execute("SELECT pg_terminate_backend(%s, 5000)", (session,))
+
+
+def test_an_answer_that_was_saved_before_its_worker_was_killed_is_told_whole(mortal: Mortal, lonely: Part, user: str):
+    stack = mortal.stack
+    with app(stack, "demo-slow:20+demo-tokens:50") as client, chatting(client, user, user, headers=IDS) as frames:
+        first = first_said(frames)
+        os.kill(mortal.valkey.pid, signal.SIGSTOP)
+        wait_for(lambda: has_ended(stack.database, first["message_id"]), "the worker has saved the answer")
+        lonely.kill()
+        os.kill(mortal.valkey.pid, signal.SIGCONT)
+        rescuer = stack.start_worker(f"worker-{uuids.uuid7()}")
+        told = [first, *said(frames)]
+        wait_for(lambda: "run.end_said_by_keeper" in rescuer.output, "the keeper has said the rest to those who come")
+        again = said(events(client, user, first["task_id"]))
+    assert end_of(told)["event"] == "message_end"
+    assert (
+        text_of(told) == text_of(again) == saved(stack.database, first["message_id"]).answer == whole_answer(stack, 50)
+    )
+    assert [kind for kind, _, _ in ledger(stack.database, user)] == ["grant", "reserve", "settle"]

@@ -18,7 +18,7 @@ from shared.bus.event_log import Entry, append_events, closing_commands, fence_o
 from shared.bus.leases import lost_runs, unsaid_runs
 from shared.bus.names import KEEPER
 from shared.config import WorkerSettings
-from shared.contracts.events import Closed, Event, Text, decode
+from shared.contracts.events import Closed, Event, Replaced, Text, decode
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState
 from shared.queue import TaskQueue
@@ -132,7 +132,7 @@ class Keeper:
         settled = settle_run(self._database, run.id, attempt, end, uuids.uuid7(), since=run.state)
         if settled == "settled":
             log.warning("run.ended_by_keeper", run=str(run.id), code=end.error_code)
-            self._say_end(run.id, attempt, end.event)
+            self._say_end(run.id, attempt, end.made.answer, end.event)
 
     def _say_missing_ends(self) -> None:
         """Runs that ended in the database, but whose worker was lost before it could say so."""
@@ -141,21 +141,29 @@ class Keeper:
             ended = [run for run in read_runs(session, lost) if run.state.final]
         for run in ended:
             log.warning("run.end_said_by_keeper", run=str(run.id))
-            self._say_end(run.id, run.attempt, run.event)
+            self._say_end(run.id, run.attempt, run.answer, run.event)
 
-    def _say_end(self, run: UUID, attempt: int, end: Event) -> None:
-        """Say the end that `attempt`, which ended the run, has not said."""
+    def _say_end(self, run: UUID, attempt: int, answer: str, end: Event) -> None:
+        """Say what `attempt`, which ended the run, has not said: the rest of the answer, and the end."""
         said = fence_off(self._redis, run, attempt + 1)
         if said and isinstance(decode(said[-1][1]), Closed):
             send(self._redis, closing_commands(run, self._settings.event_seconds))
             return
-        append_events(self._redis, run, attempt + 1, said, [end, Closed()], self._settings.event_seconds)
+        events = [*_rest(answer, _text(said)), end, Closed()] if said else [end, Closed()]
+        append_events(self._redis, run, attempt + 1, said, events, self._settings.event_seconds)
 
 
 def _text(said: list[Entry]) -> str:
     """The text of a run that was lost while it answered."""
     events = (decode(event) for _, event in said)
     return "".join(event.text for event in events if isinstance(event, Text))
+
+
+def _rest(answer: str, said: str) -> list[Event]:
+    """What has to be said yet, that readers who heard `said` have the answer."""
+    if answer == said:
+        return []
+    return [Text(answer[len(said) :])] if answer.startswith(said) else [Replaced(answer, "lost")]
 
 
 def _uptime(server: bytes) -> int:
