@@ -68,7 +68,9 @@ class Follower:
         self._after = after
         self._last = START
         self._fence = 0
+        self._given = 0
         self._length = 0
+        self._length_known = True
         self._hole = False
 
     def follow(self, said: list[Entry]) -> Iterator[list[Numbered]]:
@@ -84,10 +86,10 @@ class Follower:
         idle = False
         while True:
             closed = bool(events) and isinstance(events[-1][1], Closed)
-            if closed and self._hole:
-                events = self._mend(events)
+            events = self._close(events) if closed else self._new(events)
             if events or idle:
                 yield events
+            self._given = max([self._given, *(seq for seq, _ in events)])
             if closed:
                 return
             if self._feed.overrun:
@@ -114,19 +116,29 @@ class Follower:
     def _end(self, record: RunRecord) -> list[Numbered]:
         """The rest of an answer and its end, numbered so that the reader does not take them for what it has."""
         rest: list[Event] = []
-        if record.answer and (self._hole or self._last.seq < self._after):
+        if record.answer and (self._hole or not self._length_known or self._last.seq < self._after):
             rest = [Replaced(record.answer, "lost")]
         elif record.answer[self._length :]:
             rest = [Text(record.answer[self._length :])]
-        return list(enumerate([*rest, record.event, Closed()], max(self._last.seq, self._after) + 1))
+        had = max(self._last.seq, self._after, self._given)
+        return list(enumerate([*rest, record.event, Closed()], had + 1))
 
-    def _mend(self, events: list[Numbered]) -> list[Numbered]:
-        """The last events of an answer that has a hole: with the whole of it before its end."""
+    def _new(self, events: list[Numbered]) -> list[Numbered]:
+        """`events` without numbers that were given before: Redis lost those, and a newer attempt took them again."""
+        return [event for event in events if event[0] > self._given]
+
+    def _close(self, events: list[Numbered]) -> list[Numbered]:
+        """The last events: with the whole answer before its end, where it has a hole."""
+        again = events[-1][0] <= self._after or events[-_END:][0][0] <= self._given
+        if not (again or self._hole):
+            return events
         try:
             record = self._find()
         except HeliconError as error:
             log.warning("stream.away", run=str(self._run), error=error.message)
             return events
+        if record is not None and again:
+            return self._end(record)  # as numbered here, the reader would take it for what it has
         if record is None or not record.answer or len(events) < _END:
             return events
         seq, _ = events[-_END]
@@ -145,6 +157,8 @@ class Follower:
                 continue
             if place.seq > self._last.seq + 1:
                 kept += self._missing(place)
+            elif place.seq <= self._last.seq:
+                self._hole = True  # a newer attempt knows less than was said
             kept.append(entry)
             self._last = place
         return kept
@@ -158,6 +172,7 @@ class Follower:
         had = max(self._after, self._last.seq)
         filled = sum(place.seq > had for place, _ in entries)
         self._hole = self._hole or filled < before.seq - 1 - had
+        self._length_known = self._length_known and len(entries) == before.seq - 1 - self._last.seq
         log.info("stream.gap", run=str(self._run), after=str(self._last), before=str(before), filled=len(entries))
         return entries
 

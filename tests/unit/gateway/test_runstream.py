@@ -170,6 +170,31 @@ def test_an_end_that_nobody_says_any_more_comes_from_the_database_with_the_rest(
     assert read(relay, monkeypatch) == [EVENTS[:2], rest]
 
 
+def test_an_end_from_the_database_brings_the_whole_answer_where_the_log_lost_what_a_reader_has(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    relay = FakeRelay([WHOLE[1]], [([], 1)])
+    relay.record = record(RunState.SUCCEEDED)
+    rest = [(3, Replaced("One two three", "lost")), (4, FINISHED), (5, Closed())]
+    assert read(relay, monkeypatch, said=[WHOLE[1]], after=1) == [EVENTS[1:2], rest]
+
+
+def test_a_reader_that_has_more_than_a_closed_log_is_told_the_whole_answer_and_its_end(monkeypatch: pytest.MonkeyPatch):
+    ended = entries(Failed("worker_lost", "Lost."), Closed(), attempt=2, first=2)  # by a keeper who knew of one event
+    relay = FakeRelay([WHOLE[0], *ended], [])
+    relay.record = record(RunState.FAILED, "One", error_code="worker_lost", error="Lost.")
+    (told,) = read(relay, monkeypatch, said=relay.log, after=7)
+    assert told == [(8, Replaced("One", "lost")), (9, Failed("worker_lost", "Lost.")), (10, Closed())]
+
+
+def test_numbers_that_were_lost_and_given_again_are_not_heard_twice(monkeypatch: pytest.MonkeyPatch):
+    again = entries(Text("Two hearts"), FINISHED, Closed(), attempt=3)
+    relay = FakeRelay(again, [(WHOLE[:3], 0), (again[:1], 1), (again[1:], 3)])
+    relay.record = record(RunState.SUCCEEDED, "Two hearts")
+    told = [event for batch in read(relay, monkeypatch) for event in batch]
+    assert told == [*EVENTS[:3], (4, Replaced("Two hearts", "lost")), (5, FINISHED), (6, Closed())]
+
+
 def test_an_end_from_the_database_reaches_a_reader_that_has_more_than_the_log(monkeypatch: pytest.MonkeyPatch):
     relay = FakeRelay([], [([], 0)])  # Redis came back without its data
     relay.record = record(RunState.SUCCEEDED)
