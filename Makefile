@@ -5,7 +5,7 @@ LOCK := pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no
 
 PARTS := import gunicorn.workers.ggevent, kombu.transport.redis, services.gateway.app, services.worker.worker, services.demo.server, services.launcher.commands.up
 
-.PHONY: up install install-dev test lint lock readme bench bench-profile clean
+.PHONY: up install install-dev test storm lint lock readme bench bench-profile clean
 
 up: install ## run everything on this machine
 	$(BIN)/helicon up
@@ -16,6 +16,9 @@ install-dev: $(VENV)/installed-dev ## the same, with what tests need
 
 test: install-dev lint ## everything that CI runs
 	$(BIN)/python -m pytest
+
+storm: install-dev ## many chats while processes are killed: make storm CHATS=2000 SEED=7
+	PYTHONPATH=.:tests $(BIN)/python -m storm $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
 
 lint: install-dev ## style, types, import rules
 	$(BIN)/ruff check .

@@ -82,7 +82,7 @@ def listening(client: httpx.Client, method: str, url: str, **options: Any) -> It
     """A stream that is read while it comes; leaving closes the connection."""
     with client.stream(method, url, **options) as response:
         assert response.status_code == 200, response.read()
-        yield _frames(response)
+        yield read_frames(response)
 
 
 @contextmanager
@@ -95,7 +95,8 @@ def chatting(
         yield frames
 
 
-def _frames(response: httpx.Response) -> Iterator[Frame]:
+def read_frames(response: httpx.Response) -> Iterator[Frame]:
+    """A stream's frames while it is read."""
     text = ""
     for piece in response.iter_text():
         text += piece
