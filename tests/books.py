@@ -7,6 +7,7 @@ from redis import Redis
 from sqlalchemy import func, select, text
 
 from shared.bus.names import events_stream
+from shared.domain.errors import HeliconError
 from shared.store.engine import Database
 from shared.store.models import App, Conversation, LedgerEntry, Message, Run, User
 from stack import wait_for
@@ -121,3 +122,12 @@ def forget_events(redis: Redis, run: str) -> None:
     """Remove a run's events, as time does, once all are said."""
     assert kept_for(redis, run) > 0
     redis.delete(events_stream(run))
+
+
+def answers(database: Database) -> bool:
+    """Whether the test's own pool has found out that Postgres was restarted."""
+    try:
+        with database.read() as session:
+            return session.scalar(select(1)) == 1
+    except HeliconError:
+        return False

@@ -75,6 +75,7 @@ class Part:
         """Ask the part to end, and give its exit code back."""
         if self.process.poll() is None:
             self.process.terminate()
+            self.thaw()
         code = self.process.wait(END_SECONDS)
         self._log.close()
         Path(self._log.name).unlink(missing_ok=True)

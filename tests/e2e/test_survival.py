@@ -7,17 +7,14 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import pytest
 import uuid_utils.compat as uuids
-from sqlalchemy import select
 
-from books import balance, has_ended, ledger, saved, task_of
+from books import answers, balance, has_ended, ledger, saved, task_of
 from mortal import Mortal, running_mortal
 from shared.bus.connection import open_redis
 from shared.bus.leases import take_lease
 from shared.contracts.events import Usage
-from shared.domain.errors import HeliconError
 from shared.domain.runs import RunState
 from shared.store.apps import create_app
-from shared.store.engine import Database
 from shared.store.keys import create_key
 from shared.store.runs.claim import claim_run
 from shared.store.runs.settle import Made, RunEnd, settle_run
@@ -120,15 +117,6 @@ def test_chats_that_a_killed_worker_had_not_begun_are_run_by_another(mortal: Mor
             ends = [end_of(rest(first)), end_of(rest(second))]
     assert [end["event"] for end in ends] == ["message_end", "message_end"]
     assert len(calls(stack, f"{user} 2")) == 1
-
-
-def answers(database: Database) -> bool:
-    """Whether the test's own pool has found out that Postgres was restarted."""
-    try:
-        with database.read() as session:
-            return session.scalar(select(1)) == 1
-    except HeliconError:
-        return False
 
 
 def hear_until_ended(gateway: Part, client: httpx.Client, user: str, heard: list[Frame]) -> None:

@@ -4,20 +4,20 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import httpx
 import psycopg
 import pytest
 import uuid_utils.compat as uuids
 
-from books import attempts, balance, has_ended, ledger, saved, task_of
+from books import answers, attempts, balance, has_ended, ledger, saved, task_of
 from mortal import Mortal, running_mortal
 from shared.queue import TaskQueue
 from shared.store.apps import create_app
 from shared.store.keys import create_key
 from stack import Part, Stack, wait_for
-from talk import calls, chatting, end_of, events, first_said, said, text_of
+from talk import calls, chatting, end_of, events, first_said, post, said, text_of
 
 LONG = "demo-slow:50+demo-tokens:100"
 """An answer of five seconds."""
@@ -146,7 +146,7 @@ def test_a_chat_whose_worker_is_killed_when_it_has_taken_it_is_run_by_another(
     lonely.freeze()
     with app(stack, "demo") as client, chatting(client, user, user) as frames:
         task = wait_for(lambda: task_of(stack.database, user), "the chat is queued")
-        with held(mortal, task) as claims:
+        with held(mortal, f"SELECT 1 FROM runs WHERE id = '{task}' FOR UPDATE") as claims:
             lonely.thaw()
             claim = wait_for(claims, "the worker has taken the chat and tries to claim it")
             lonely.kill()
@@ -161,12 +161,12 @@ def test_a_chat_whose_worker_is_killed_when_it_has_taken_it_is_run_by_another(
 
 
 @contextmanager
-def held(mortal: Mortal, task: str) -> Iterator[Callable[[], int | None]]:
-    """Nobody can write the run meanwhile; gives who tries (a Postgres session)."""
+def held(mortal: Mortal, lock: str) -> Iterator[Callable[[], int | None]]:
+    """Nobody can have what `lock` locks meanwhile; gives who tries (a Postgres session)."""
     blocked = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     url = mortal.postgres.url
-    with psycopg.connect(url, autocommit=True) as watching, psycopg.connect(url) as holding:
-        holding.execute("SELECT 1 FROM runs WHERE id = %s FOR UPDATE", (task,))
+    with closing(psycopg.connect(url, autocommit=True)) as watching, closing(psycopg.connect(url)) as holding:
+        holding.execute(lock)
 
         def waiting() -> int | None:
             row = watching.execute(blocked).fetchone()
@@ -197,3 +197,35 @@ def test_an_answer_that_was_saved_before_its_worker_was_killed_is_told_whole(mor
         text_of(told) == text_of(again) == saved(stack.database, first["message_id"]).answer == whole_answer(stack, 50)
     )
     assert [kind for kind, _, _ in ledger(stack.database, user)] == ["grant", "reserve", "settle"]
+
+
+def test_a_chat_that_had_just_begun_when_postgres_was_killed_is_answered(mortal: Mortal, lonely: Part, user: str):
+    stack = mortal.stack
+    lonely.freeze()
+    with app(stack, "demo") as client, chatting(client, user, user) as frames:
+        wait_for(lambda: task_of(stack.database, user), "the chat is queued")
+        with held(mortal, "LOCK TABLE messages IN ACCESS EXCLUSIVE MODE") as readers:
+            lonely.thaw()
+            wait_for(readers, "the worker has claimed the chat and reads its turns")
+            mortal.postgres.kill()
+        mortal.postgres.start()
+        told = said(frames)
+        wait_for(lambda: answers(stack.database) and post(client, user).status_code == 200, "Postgres is back")
+    assert text_of(told) == f"Demo answer to: {user}"
+    assert end_of(told)["event"] == "message_end"
+
+
+def test_a_chat_that_had_just_begun_when_valkey_was_killed_is_answered(mortal: Mortal, lonely: Part, user: str):
+    stack = mortal.stack
+    lonely.freeze()
+    with app(stack, "demo") as client, chatting(client, user, user) as frames:
+        task = wait_for(lambda: task_of(stack.database, user), "the chat is queued")
+        with held(mortal, f"SELECT 1 FROM runs WHERE id = '{task}' FOR UPDATE") as claims:
+            lonely.thaw()
+            wait_for(claims, "the worker has taken the chat and tries to claim it")
+            mortal.valkey.kill()
+        wait_for(lambda: attempts(stack.database, task) == 1, "the chat is claimed")
+        mortal.valkey.start()
+        told = said(frames)
+    assert text_of(told) == f"Demo answer to: {user}"
+    assert end_of(told)["event"] == "message_end"

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -15,6 +14,7 @@ from services.worker.events.publisher import Publisher
 from services.worker.events.voice import Voice
 from services.worker.loop import LoopThread
 from services.worker.runs.active import ActiveRun, ActiveRuns, InterruptedRunError, Interruption
+from services.worker.runs.patience import persistently
 from services.worker.runs.work import Work
 from shared.bus.leases import take_lease
 from shared.config import WorkerSettings
@@ -26,13 +26,10 @@ from shared.store.runs.settle import RunEnd, Settled, settle_run
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 CLAIM_SECONDS = 30
-"""How long a worker tries to claim a run that it was sent while Postgres is away."""
+"""How long a worker tries to begin a run that it was sent while Postgres or Redis is away."""
 SETTLE_SECONDS = 600
 """How long a worker tries to save what was made while Postgres is away."""
-LONGEST_BACKOFF = 2.0
 
 MakeWork = Callable[[ClaimedRun, ActiveRun, Voice], Work]
 
@@ -85,7 +82,7 @@ class Lifecycle:
     def execute(self, run: UUID) -> None:
         """Execute a run to its end, unless another worker has it or it has ended."""
         claim = uuids.uuid7()
-        claimed = _persistently(lambda: claim_run(self._database, run, claim), CLAIM_SECONDS)
+        claimed = persistently(lambda: claim_run(self._database, run, claim), CLAIM_SECONDS)
         if claimed is None:
             log.info("run.not_claimed", run=str(run))
             return
@@ -113,7 +110,7 @@ class Lifecycle:
 
     def _do(self, work: Work, claimed: ClaimedRun) -> RunEnd:
         try:
-            if take_lease(self._redis, claimed.id, claimed.attempt, self._settings.lease_seconds):
+            if self._take_lease(claimed):
                 return _INTERRUPTED[Interruption.STOPPED]
             work.do()
         except InterruptedRunError as interrupted:
@@ -124,6 +121,11 @@ class Lifecycle:
             log.exception("run.crashed")
             return _CRASHED
         return _SUCCEEDED
+
+    def _take_lease(self, claimed: ClaimedRun) -> bool:
+        """Take the lease; whether the run was asked to be stopped before."""
+        seconds = self._settings.lease_seconds
+        return persistently(lambda: take_lease(self._redis, claimed.id, claimed.attempt, seconds), CLAIM_SECONDS)
 
     def _end(self, claimed: ClaimedRun, voice: Voice, end: RunEnd) -> None:
         try:
@@ -139,25 +141,6 @@ class Lifecycle:
 
     def _settle(self, claimed: ClaimedRun, end: RunEnd) -> Settled:
         settlement = uuids.uuid7()
-        return _persistently(
+        return persistently(
             lambda: settle_run(self._database, claimed.id, claimed.attempt, end, settlement), SETTLE_SECONDS
         )
-
-
-def _persistently(work: Callable[[], T], seconds: float) -> T:
-    """Do `work`, again and again while Postgres is away, for `seconds` at most.
-
-    Raises:
-        HeliconError: DATABASE_WRITE_FAILED, it is still away.
-    """
-    deadline = time.monotonic() + seconds
-    backoff = 0.1
-    while True:
-        try:
-            return work()
-        except HeliconError as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("run.write_again", error=error.message)
-        time.sleep(backoff)
-        backoff = min(backoff * 2, LONGEST_BACKOFF)
