@@ -6,13 +6,14 @@ an attempt puts a fence into both, stream and channel: what that attempt still s
 by those who listen to the other.
 """
 
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
 from redis import Redis
 
 from shared.bus.connection import Command, send
-from shared.bus.names import OPEN_RUNS, events_channel, events_stream
+from shared.bus.names import OPEN_RUNS, SINCE, events_channel, events_stream
 from shared.contracts.events import START, Event, Place, encode, pack
 
 FIELD = b"e"
@@ -52,6 +53,17 @@ def read_events(redis: Redis, run: UUID, after: Place = START) -> list[Entry]:
     """
     (rows,) = send(redis, [("XRANGE", events_stream(run), f"({after}" if after != START else "-", "+")])
     return _entries(rows)
+
+
+def log_age(redis: Redis) -> float:
+    """Since when Redis has kept all events, in seconds: 0 when it has just been found without its data.
+
+    Raises:
+        HeliconError: EVENTS_UNAVAILABLE.
+    """
+    now = time.time()
+    _, since = send(redis, [("SET", SINCE, str(now), "NX"), ("GET", SINCE)])
+    return now - float(since)
 
 
 def is_fence(entry: Entry) -> bool:

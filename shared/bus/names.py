@@ -14,6 +14,9 @@ WORKERS = "helicon:workers"
 OPEN_RUNS = "helicon:open"
 """A hash of the runs whose last event has not been said, by id: their attempts."""
 
+SINCE = "helicon:since"
+"""When Redis was first seen with what it holds now, Unix seconds: it lost what was said before."""
+
 KEEPER = "helicon:keeper"
 """A lock: the worker that looks after the others' runs now."""
 

@@ -13,6 +13,7 @@ import uuid_utils.compat as uuids
 
 from books import answers, attempts, balance, has_ended, ledger, saved, task_of
 from mortal import Mortal, running_mortal
+from shared.bus.connection import open_redis
 from shared.queue import TaskQueue
 from shared.store.apps import create_app
 from shared.store.keys import create_key
@@ -229,3 +230,20 @@ def test_a_chat_that_had_just_begun_when_valkey_was_killed_is_answered(mortal: M
         told = said(frames)
     assert text_of(told) == f"Demo answer to: {user}"
     assert end_of(told)["event"] == "message_end"
+
+
+def test_a_chat_whose_worker_and_events_are_lost_together_is_not_answered_twice(
+    mortal: Mortal, lonely: Part, user: str
+):
+    stack = mortal.stack
+    with app(stack, LONG) as client, chatting(client, user, user, headers=IDS) as frames:
+        first = first_said(frames)
+        lonely.kill()
+        with closing(open_redis(mortal.valkey.url, pool_size=1)) as redis:
+            redis.flushall()
+        stack.start_worker(f"worker-{uuids.uuid7()}")
+        told = [first, *said(frames)]
+    assert end_of(told)["code"] == "internal_server_error"
+    assert len(calls(stack, user)) == 1
+    left = balance(stack.database, user)
+    assert (left.left, left.ledger) == (10_000, 10_000)

@@ -14,7 +14,7 @@ import uuid_utils.compat as uuids
 from redis import Redis
 
 from shared.bus.connection import send
-from shared.bus.event_log import Entry, append_events, closing_commands, fence_off
+from shared.bus.event_log import Entry, append_events, closing_commands, fence_off, log_age
 from shared.bus.leases import lost_runs, unsaid_runs
 from shared.bus.names import KEEPER
 from shared.config import WorkerSettings
@@ -62,16 +62,21 @@ class Keeper:
         self._redis = redis
         self._queue = queue
         self._recover = recover
+        self._log_age = 0.0
 
     def keep(self, ended: threading.Event) -> None:
         """Work until `ended`; what is away is tried again at the next tick."""
-        while not ended.wait(TICK_SECONDS):
+        work = self._look_at_log  # before this worker takes its first run
+        while True:
             try:
-                self.tick()
+                work()
             except HeliconError as error:
                 log.warning("keeper.away", error=error.message)
             except Exception:
                 log.exception("keeper.crashed")  # one run that it can't read must not keep it from all others for good
+            if ended.wait(TICK_SECONDS):
+                return
+            work = self.tick
 
     def tick(self) -> None:
         """Look after everything once, unless another keeper just did.
@@ -83,10 +88,14 @@ class Keeper:
         locked, server = send(self._redis, [lock, ("INFO", "server")])
         if not locked:
             return
+        self._look_at_log()
         self._look_after_queued()
         if _uptime(server) >= GRACE_SECONDS:
             self._take_over_lost()
             self._say_missing_ends()
+
+    def _look_at_log(self) -> None:
+        self._log_age = log_age(self._redis)
 
     def _look_after_queued(self) -> None:
         with self._database.read() as session:
@@ -114,7 +123,8 @@ class Keeper:
         if not take_over_run(self._database, run.id, run.attempt):
             return  # it has ended, or another keeper was faster
         said = fence_off(self._redis, run.id, attempt)
-        if not said and attempt < 2 * MOST_WORKERS:
+        known = run.age < self._log_age  # else it may have said what Redis has lost since: it is not run twice
+        if not said and known and attempt < 2 * MOST_WORKERS:
             if requeue_run(self._database, run.id, attempt):
                 log.warning("run.queued_again", run=str(run.id), attempt=run.attempt)
                 self._queue.send(run.queue, run.id)

@@ -49,7 +49,7 @@ def take_over_run(database: Database, run: UUID, attempt: int) -> bool:
     statement = (
         update(Run)
         .where(Run.id == run, Run.state == RunState.RUNNING, Run.attempt == attempt)
-        .values(attempt=attempt + 1, claim=None, started_at=func.now())
+        .values(attempt=attempt + 1, claim=None)
     )
     with database.write() as session:
         return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1
