@@ -18,7 +18,7 @@ test: install-dev lint ## everything that CI runs
 	$(BIN)/python -m pytest
 
 storm: install-dev ## many chats while processes are killed: make storm CHATS=2000 SEED=7
-	PYTHONPATH=.:tests $(BIN)/python -m storm $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=.:tests $(BIN)/python -m storm $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED)) $(if $(EVERY),--every $(EVERY))
 
 lint: install-dev ## style, types, import rules
 	$(BIN)/ruff check .

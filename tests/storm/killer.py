@@ -1,14 +1,16 @@
 """Kills processes as the plan says, and starts them again as compose or `helicon up` would."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from mortal import Mortal
 from services.launcher.embedded.ports import free_port
 from stack import Part, Stack
-from storm.plan import KILL_EVERY, VICTIMS, Kill
+from storm.plan import VICTIMS, Kill
 
 TICK = 0.05
 
@@ -47,23 +49,27 @@ class Killer:
     """
 
     victims: dict[str, Victim]
+    valkey_data: Path
     urls: list[str]
     done: list[Kill] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
 
-    def rage(self, kills: Iterator[Kill], over: Callable[[], bool]) -> None:
-        """Kill until it is over; then everything runs again."""
+    def rage(self, kills: Iterator[Kill], every: float, over: Callable[[], bool]) -> None:
+        """Kill every few seconds until it is over; then everything runs again."""
         gone: dict[str, float] = {}
-        next_kill = time.monotonic() + KILL_EVERY
+        next_kill = time.monotonic() + every
         while not over():
             self._bring_back(gone, time.monotonic())
             self._look_for_dead(gone)
             if time.monotonic() >= next_kill:
-                next_kill += KILL_EVERY
+                next_kill += every
                 kill = next(kills)
-                self.done.append(kill)
-                self.victims[kill.victim].kill()
-                gone[kill.victim] = time.monotonic() + kill.gone
+                if kill.victim not in gone:
+                    self.done.append(kill)
+                    self.victims[kill.victim].kill()
+                    if kill.emptied:
+                        shutil.rmtree(self.valkey_data)
+                    gone[kill.victim] = time.monotonic() + kill.gone
             time.sleep(TICK)
         self._bring_back(gone, float("inf"))
 
@@ -104,4 +110,6 @@ def make_killer(mortal: Mortal) -> Killer:
     for victim in victims.values():
         if isinstance(victim, PartVictim):
             victim.start()
-    return Killer(victims, [f"http://127.0.0.1:{port}" for port in ports])
+    return Killer(
+        victims, mortal.valkey.data.place / "valkey" / "appendonlydir", [f"http://127.0.0.1:{port}" for port in ports]
+    )

@@ -14,8 +14,6 @@ from services.demo.tokens import WORDS
 LONGEST_ANSWER = 150
 CHATS_OF_A_CLIENT = 8
 SHAPES = 12
-KILL_EVERY = 5.0
-"""Seconds from one kill to the next."""
 VICTIMS = ("gateway-1", "gateway-2", "worker-1", "worker-2", "valkey", "postgres")
 
 Deed = Literal["leave", "leave for long", "stop"]
@@ -46,10 +44,11 @@ class ChatPlan:
 
 @dataclass(frozen=True)
 class Kill:
-    """Who is killed, and for how many seconds it is gone."""
+    """Who is killed, and for how many seconds it is gone. `emptied`: Valkey comes back without its data."""
 
     victim: str
     gone: float
+    emptied: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ class Plan:
         chance = random.Random(f"kills of {self.seed}")
         while True:
             for victim in chance.sample(VICTIMS, len(VICTIMS)):
-                yield Kill(victim, chance.choice((0.0, 0.5, 2.0, 4.0)))
+                emptied = victim == "valkey" and chance.random() < 0.3
+                yield Kill(victim, chance.choice((0.0, 0.5, 2.0, 4.0)), emptied)
 
 
 def make_plan(seed: int, chats: int) -> Plan:

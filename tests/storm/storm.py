@@ -19,6 +19,7 @@ from storm.upstream import calls_by_question
 from storm.verdict import FINAL, GRANT, Verdict, judge, kept_runs
 
 CLIENTS_AT_ONCE = 25
+KILL_EVERY = 5.0
 LONGEST_LINE = 400
 SETTLE_SECONDS = 90
 """In which everything must have its end when all clients have gone and everything runs again."""
@@ -31,8 +32,8 @@ class Outcome(NamedTuple):
     complaints: str
 
 
-def run_storm(seed: int, chats: int) -> Outcome:
-    """Have it."""
+def run_storm(seed: int, chats: int, every: float = KILL_EVERY) -> Outcome:
+    """Have it, with a kill every so many seconds."""
     plan = make_plan(seed, chats)
     with running_mortal(HELICON_PING_SECONDS="2", HELICON_TOKEN_PER_USER=str(GRANT)) as mortal:
         killer = make_killer(mortal)
@@ -41,7 +42,7 @@ def run_storm(seed: int, chats: int) -> Outcome:
                 mortal.stack.parts[immortal].stop()
             keys = _make_apps(mortal, plan)
             began = time.monotonic()
-            heard = _chat(plan, keys, killer)
+            heard = _chat(plan, keys, killer, every)
             seconds = time.monotonic() - began
             verdict = _judge(mortal, plan, killer, heard)
             return Outcome(_summary(plan, verdict, killer, seconds), _complaints(plan, verdict, killer))
@@ -51,9 +52,11 @@ def run_storm(seed: int, chats: int) -> Outcome:
 
 def _summary(plan: Plan, verdict: Verdict, killer: Killer, seconds: float) -> str:
     chats = sum(map(len, plan.clients))
+    emptied = sum(kill.emptied for kill in killer.done)
     states = ", ".join(f"{count} {state}" for state, count in sorted(verdict.states.items()))
     return (
-        f"storm: seed {plan.seed}, {chats} chats, {len(killer.done)} kills in {seconds:.0f} s: {states}; "
+        f"storm: seed {plan.seed}, {chats} chats, {len(killer.done)} kills, {emptied} with Valkey's data, "
+        f"in {seconds:.0f} s: {states}; "
         f"{verdict.asked_again} asked again, {verdict.replaced} told whole again; "
         f"{verdict.sent} tokens sent, {verdict.sent - verdict.paid} of them lost on the way"
     )
@@ -76,13 +79,13 @@ def _make_apps(mortal: Mortal, plan: Plan) -> list[str]:
         return [create_key(session, kind="app", app=f"shape-{shape}") for shape in range(len(plan.models))]
 
 
-def _chat(plan: Plan, keys: list[str], killer: Killer) -> list[Heard]:
+def _chat(plan: Plan, keys: list[str], killer: Killer, every: float) -> list[Heard]:
     """Let all clients chat in threads, and rage here meanwhile."""
     over: list[None] = []
     with ThreadPoolExecutor(CLIENTS_AT_ONCE) as threads:
         clients = [threads.submit(_be_client, killer.urls, keys, chats, over) for chats in plan.clients]
         try:
-            killer.rage(plan.kills(), lambda: all(client.done() for client in clients))
+            killer.rage(plan.kills(), every, lambda: all(client.done() for client in clients))
         finally:
             over.append(None)
         return [heard for client in clients for heard in client.result()]
