@@ -31,9 +31,10 @@ Entry = tuple[Place, bytes]
 def event_commands(run: UUID, place: Place, event: bytes) -> list[Command]:
     """The Redis commands that add an event to the run's stream and say it on its channel."""
     stream = events_stream(run)
+    message = pack(place, event)
     commands: list[Command] = [
-        ("XADD", stream, str(place), FIELD, event),
-        ("PUBLISH", events_channel(run), pack(place, event)),
+        ("XADD", stream, message[: -len(event) - 1], FIELD, event),
+        ("PUBLISH", events_channel(run), message),
     ]
     if place.seq == 1:
         commands.append(("EXPIRE", stream, LONGEST_RUN))

@@ -5,6 +5,7 @@ stream, and skipped by its readers.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -36,7 +37,7 @@ class Publisher:
 
     def __init__(self, url: str) -> None:
         self._pool: Any = cast("Any", ConnectionPool).from_url(
-            url, protocol=2, socket_connect_timeout=3, socket_timeout=ANSWER_SECONDS, socket_keepalive=True
+            url, protocol=2, socket_connect_timeout=3, socket_keepalive=True
         )
         self._connection: Any = None
         self._waiting: list[tuple[bytes, OnRefused | None]] = []
@@ -95,11 +96,15 @@ class Publisher:
             connection = self._pool.make_connection()
             await connection.connect()
             self._connection = connection
+        async with asyncio.timeout(ANSWER_SECONDS):  # one for all: redis-py's own, for each answer, is slow
+            return await self._exchange(batch)
+
+    async def _exchange(self, batch: list[tuple[bytes, OnRefused | None]]) -> list[OnRefused]:
         await self._connection.send_packed_command([b"".join([packed for packed, _ in batch])], check_health=False)
         refused: list[OnRefused] = []
         for _, on_refused in batch:
             try:
-                await self._connection.read_response()
+                await self._connection.read_response(timeout=math.inf)
             except (ReadOnlyError, OutOfMemoryError, MasterDownError):
                 raise  # another Redis may take it, or this one later
             except ResponseError as error:
