@@ -18,6 +18,7 @@ class ErrorCode(StrEnum):
     URI_TOO_LONG = "uri_too_long"
     BODY_BROKEN_OFF = "body_broken_off"
     CONFLICT = "conflict"
+    MCP_SERVER_UNUSABLE = "mcp_server_unusable"
     RATE_LIMITED = "rate_limited"
     TOO_MANY_CHATS = "too_many_chats"
     APP_UNAVAILABLE = "app_unavailable"

@@ -19,6 +19,7 @@ ANSWERS: dict[ErrorCode, tuple[int, int, str]] = {
     ErrorCode.URI_TOO_LONG: (414, 210009, "param error"),
     ErrorCode.BODY_BROKEN_OFF: (500, 210009, "param error"),
     ErrorCode.CONFLICT: (409, 210009, "param error"),
+    ErrorCode.MCP_SERVER_UNUSABLE: (400, 210010, "config error"),
     ErrorCode.RATE_LIMITED: (429, 210013, "too many requests"),
     ErrorCode.TOO_MANY_CHATS: (429, 210013, "too many requests"),
     ErrorCode.APP_UNAVAILABLE: (400, 210009, "param error"),

@@ -16,6 +16,7 @@ STATUSES: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.URI_TOO_LONG: (414, "request_uri_too_long"),
     ErrorCode.BODY_BROKEN_OFF: (400, "bad_request"),
     ErrorCode.CONFLICT: (409, "conflict"),
+    ErrorCode.MCP_SERVER_UNUSABLE: (400, "invalid_param"),
     ErrorCode.RATE_LIMITED: (429, "too_many_requests"),
     ErrorCode.TOO_MANY_CHATS: (429, "too_many_requests"),
     ErrorCode.APP_UNAVAILABLE: (400, "app_unavailable"),

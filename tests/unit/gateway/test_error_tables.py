@@ -43,6 +43,7 @@ def test_every_code_has_its_place_in_the_table_of_each_surface(table):
         (ErrorCode.BAD_REQUEST, 400, 210009),
         (ErrorCode.NOT_FOUND, 404, 210012),
         (ErrorCode.METHOD_NOT_ALLOWED, 405, 210014),
+        (ErrorCode.MCP_SERVER_UNUSABLE, 400, 210010),
         (ErrorCode.RATE_LIMITED, 429, 210013),
         (ErrorCode.INTERNAL, 500, 1),
     ],
