@@ -268,7 +268,7 @@ class LiveSetting(Row):
 
 
 class McpServer(Row):
-    """An MCP server as it was configured; in `server` the values of `env` and `headers` are sealed."""
+    """An MCP server as it was configured; `server` is a `shared.store.mcp_secrets.Concealed`."""
 
     __tablename__ = "mcp_servers"
 
