@@ -63,6 +63,9 @@ class Settings(BaseModel):
         description="Seals the secrets in the database: any long text that nobody can guess",
         json_schema_extra=SECRET,
     )
+    mcp_stdio: Switch = Field(
+        default=False, description="on: MCP servers may be programs, which workers run; `helicon up`: on"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least level that is logged"
     )

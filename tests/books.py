@@ -1,6 +1,6 @@
-"""What is kept of users, their tokens, messages, runs and events."""
+"""What is kept of users, their tokens, messages, runs and events, and of changes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from redis import Redis
@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 from shared.bus.names import events_stream
 from shared.domain.errors import HeliconError
 from shared.store.engine import Database
-from shared.store.models import App, Conversation, LedgerEntry, Message, Run, User
+from shared.store.models import App, AuditEntry, Conversation, LedgerEntry, Message, Run, User
 from stack import wait_for
 
 BOOKED = {"succeeded", "failed", "stopped"}
@@ -131,3 +131,20 @@ def answers(database: Database) -> bool:
             return session.scalar(select(1)) == 1
     except HeliconError:
         return False
+
+
+class Audited(NamedTuple):
+    """A change as the audit has it; its actor is the prefix of a key."""
+
+    actor: str
+    action: str
+    old: Any
+    new: Any
+
+
+def audit(database: Database, target: str) -> list[Audited]:
+    """What administrators changed of something, the oldest first."""
+    query = select(AuditEntry.actor, AuditEntry.action, AuditEntry.old, AuditEntry.new)
+    with database.read() as session:
+        rows = session.execute(query.where(AuditEntry.target == target).order_by(AuditEntry.id))
+        return [Audited(*row) for row in rows]

@@ -14,6 +14,7 @@ from services.gateway.health import health_routes
 from services.gateway.muse import errors as muse_errors
 from services.gateway.muse.communicate import communicate_routes
 from services.gateway.muse.configuration import configuration_routes
+from services.gateway.muse.mcp_servers import mcp_server_routes
 from services.gateway.v1 import errors as v1_errors
 from services.gateway.v1.chat_messages import chat_message_routes
 
@@ -40,6 +41,7 @@ def make_app(gateway: Gateway) -> Flask:
     app.register_blueprint(chat_message_routes(gateway))
     app.register_blueprint(communicate_routes(gateway))
     app.register_blueprint(configuration_routes(gateway))
+    app.register_blueprint(mcp_server_routes(gateway))
     return app
 
 

@@ -13,6 +13,7 @@ from services.gateway.usecases.accounts import Accounts
 from services.gateway.usecases.chats import Chats
 from services.gateway.usecases.commands import Commands
 from services.gateway.usecases.configuration import Configuration
+from services.gateway.usecases.mcp_servers import McpServers
 from services.gateway.usecases.queues import QueueLimit
 from services.gateway.usecases.rates import Rates
 from services.gateway.usecases.runs import Runs
@@ -36,6 +37,7 @@ class Gateway:
     settings: GatewaySettings
     live_configuration: LiveConfiguration
     configuration: Configuration
+    mcp_servers: McpServers
     sealer: Sealer
     database: Database
     broker: Redis
@@ -112,6 +114,7 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         settings=settings,
         live_configuration=live,
         configuration=Configuration(live, database, events, sealer),
+        mcp_servers=McpServers(database, sealer, programs=settings.mcp_stdio),
         sealer=sealer,
         database=database,
         broker=broker,

@@ -16,8 +16,11 @@ from services.launcher.errors import WrongEnvironmentError
 from services.launcher.runtime import ended_unasked
 from shared.config import LauncherSettings, read_live_settings
 
-DRAIN_SECONDS = "8"
-"""Ctrl-C must end everything within 15 s."""
+DEFAULTS = {
+    "HELICON_DRAIN_SECONDS": "8",  # Ctrl-C must end everything within 15 s
+    "HELICON_MCP_STDIO": "on",  # on one's own machine a program is the usual kind of MCP server
+}
+"""Settings that are others here than elsewhere, where nobody sets them."""
 PORT_OF_THE_DEAD_SECONDS = 3
 """Gunicorn's workers notice only after a while that their master was killed."""
 
@@ -62,7 +65,7 @@ def make_plan(environ: Mapping[str, str]) -> Generator[Plan]:
     Raises:
         WrongEnvironmentError: a setting, the folder or the port can't be used.
     """
-    environ = {**environ, "HELICON_DRAIN_SECONDS": environ.get("HELICON_DRAIN_SECONDS") or DRAIN_SECONDS}
+    environ = {**environ, **{name: environ.get(name) or value for name, value in DEFAULTS.items()}}
     settings = check_settings(LauncherSettings, environ)
     with ExitStack() as stack:
         data = open_data_folder(Path(settings.data), for_servers=not (settings.database_url and settings.redis_url))

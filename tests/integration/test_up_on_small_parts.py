@@ -92,14 +92,16 @@ def test_parts_are_told_by_variables(data: Path) -> None:
     assert seen["HELICON_REDIS_URL"] == runtime["redis_url"]
     assert seen["HELICON_MAX_TOKENS"] == "77"
     assert seen["HELICON_DRAIN_SECONDS"] == "8"
+    assert seen["HELICON_MCP_STDIO"] == "on"
     assert seen["HELICON_TYPE"] == "demo"
     assert seen["DEMO_BASE_URL"].startswith("http://127.0.0.1:")
 
 
 def test_a_provider_key_leaves_the_demo_out_and_is_never_shown(data: Path) -> None:
-    with launch(data, "-openai_token=sk-hidden") as up:
+    with launch(data, "-openai_token=sk-hidden", "--mcp-stdio", "off") as up:
         up.until_ready()
         seen = told(up)
+        assert seen["HELICON_MCP_STDIO"] == "off"
         assert seen["HELICON_OPENAI_TOKEN"] == "sk-hidden"
         assert "HELICON_TYPE" not in seen
         assert "services.demo" not in up.text

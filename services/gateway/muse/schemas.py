@@ -1,10 +1,11 @@
 """What the Muse API takes."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.gateway.fields import FreeText, Name, UserId
+from shared.contracts.mcp_servers import ServerName
 from shared.store.apps import DEFAULT_APP
 
 
@@ -27,6 +28,29 @@ class ChangeIn(SettingIn):
     """A field of the live configuration and its new value."""
 
     value: Any
+
+
+class McpServerIn(BaseModel):
+    """Which MCP server."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[Name, Field(min_length=1, max_length=255)]
+
+
+class McpDisableIn(McpServerIn):
+    """Whether an MCP server is disabled."""
+
+    disable: Literal["0", "1"]
+
+
+class McpUpdateIn(BaseModel):
+    """An MCP server and its configuration."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: ServerName
+    document: dict[str, Any]
 
 
 class CommunicateIn(BaseModel):
