@@ -70,7 +70,7 @@ class Door:
         def register(handler: Handler[M]) -> Handler[M]:
             def view() -> Response:
                 actor = self._authenticate()
-                fields = {**read(), **request.args.to_dict()}
+                fields = {**request.args.to_dict(), **read()}
                 app = self._gateway.accounts.app(str(fields.get("app_id") or DEFAULT_APP))
                 return _succeed(handler(Administrator(actor, app), validate(takes, fields)))
 
