@@ -11,8 +11,8 @@ from typing import Any, Protocol, cast
 
 import orjson
 import psycopg
-from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -34,6 +34,10 @@ class Limiter(Protocol):
 _AWAY = "The database is away. Try again in a moment."
 
 
+class _BrokenConnectionError(psycopg.OperationalError):
+    """The connection broke during a call."""
+
+
 class RefusedCallError(Exception):
     """Postgres would not do what a SQL function was called for.
 
@@ -51,14 +55,12 @@ class Database:
 
     Args:
         engine: in autocommit.
-        pool_size: connections of its pool.
-        limiter: as many places.
+        limiter: as many places as the engine's pool has connections.
         wait_seconds: longest wait for a place.
     """
 
-    def __init__(self, engine: Engine, pool_size: int, limiter: Limiter, wait_seconds: float) -> None:
+    def __init__(self, engine: Engine, limiter: Limiter, wait_seconds: float) -> None:
         self._engine = engine
-        self._pool_size = pool_size
         self._transactions = engine.execution_options(isolation_level="READ COMMITTED")
         self._limiter = limiter
         self._wait_seconds = wait_seconds
@@ -88,8 +90,8 @@ class Database:
         """Call a SQL function that takes one JSON document and gives one row, in one round trip.
 
         Every chat goes through it several times, and most of the time was SQLAlchemy's: so psycopg makes the call, on
-        a connection of SQLAlchemy's pool. One that turns out to be broken is replaced and the call is made again, which
-        the function must allow for: the first one may have been done.
+        a connection of SQLAlchemy's pool. Where it breaks the call is made once more on another, which the function
+        must allow for: the first one may have been done.
 
         Args:
             statement: `SELECT * FROM name(%s::jsonb)`.
@@ -101,18 +103,26 @@ class Database:
         """
         argument = orjson.dumps(document).decode()
         with self._place(ErrorCode.DATABASE_WRITE_FAILED):
-            for _ in range(self._pool_size):
-                pooled = self._engine.raw_connection()
-                connection = cast("psycopg.Connection[tuple[Any, ...]]", pooled.dbapi_connection)
-                try:
-                    return _call(connection, statement, argument)
-                except psycopg.OperationalError:
-                    if not connection.closed:
-                        raise
-                    pooled.invalidate()
-                finally:
-                    pooled.close()
-            raise HeliconError(ErrorCode.DATABASE_WRITE_FAILED, _AWAY, retry_after=2)
+            try:
+                return self._call(statement, argument)
+            except _BrokenConnectionError:
+                return self._call(statement, argument)
+
+    def _call(self, statement: str, argument: str) -> tuple[Any, ...]:
+        pooled = self._engine.raw_connection()
+        connection = cast("psycopg.Connection[tuple[Any, ...]]", pooled.dbapi_connection)
+        try:
+            row = connection.execute(cast("Any", statement), (argument,)).fetchone()
+        except psycopg.OperationalError as error:
+            if not connection.closed:
+                raise
+            pooled.invalidate()
+            raise _BrokenConnectionError(*error.args) from error
+        finally:
+            pooled.close()
+        if row is None:
+            raise TypeError(f"{statement} gave no row")
+        return row
 
     def close(self) -> None:
         """Close the pool's connections."""
@@ -164,14 +174,21 @@ def open_database(
             "keepalives_idle": 30,
         },
     )
-    return Database(engine, pool_size, limiter or threading.BoundedSemaphore(pool_size), wait_seconds)
+    event.listen(engine, "checkout", _refuse_broken)
+    return Database(engine, limiter or threading.BoundedSemaphore(pool_size), wait_seconds)
 
 
-def _call(connection: "psycopg.Connection[tuple[Any, ...]]", statement: str, argument: str) -> tuple[Any, ...]:
-    row = connection.execute(cast("Any", statement), (argument,)).fetchone()
-    if row is None:
-        raise TypeError(f"{statement} gave no row")
-    return row
+def _refuse_broken(connection: "psycopg.Connection[Any]", _record: object, _proxy: object) -> None:
+    """Look whether the server has closed a connection that is taken from the pool: libpq sees it without asking.
+
+    Raises:
+        InvalidatePoolError: it has, and the others will be no better: all of the pool's are made anew.
+    """
+    try:
+        connection.pgconn.consume_input()  # the server's last word, if it said one
+        connection.pgconn.consume_input()  # the end
+    except psycopg.OperationalError as error:
+        raise InvalidatePoolError from error
 
 
 _AWAY_CLASSES = {"08", "40", "53", "57"}

@@ -306,7 +306,9 @@ def test_a_call_takes_another_connection_where_those_of_the_pool_are_broken(
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: start_run(database, new_run(app.id, quota=False)), range(8)))
         with psycopg.connect(database_url) as administrator:
-            terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            terminate = (
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+            )
             ended = administrator.execute(f"{terminate} AND pid <> pg_backend_pid()").fetchall()
         started = list(threads.map(lambda _: start_run(database, new_run(app.id, quota=False)), range(8)))
     assert len(ended) > 1
@@ -337,3 +339,20 @@ def test_claiming_and_settling_never_walk_through_the_open_runs(database: Databa
         session.execute(text("SET enable_seqscan = off"))
         open_runs(session, RunState.QUEUED, older_than=5, limit=10)
     assert walks() == 1
+
+
+def test_a_query_takes_another_connection_where_those_of_the_pool_are_broken(database: Database, database_url: str):
+    def count(_: int) -> int | None:
+        with database.read() as session:
+            return session.scalar(select(func.count()).select_from(Run))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(count, range(8)))
+        with psycopg.connect(database_url) as administrator:
+            terminate = (
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+            )
+            ended = administrator.execute(f"{terminate} AND pid <> pg_backend_pid()").fetchall()
+        counts = list(threads.map(count, range(8)))
+    assert len(ended) > 1
+    assert counts == [0] * 8
