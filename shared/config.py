@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from shared.catalogue.catalogue import load_catalogue
 from shared.contracts.apps import MOST_REQUESTS
-from shared.contracts.live import SECRET, Base, LiveSettings, Llm
+from shared.contracts.live import SECRET, Base, CommaList, LiveSettings, Llm
 
 PREFIX = "HELICON_"
 
@@ -42,6 +42,14 @@ def _postgres_url(value: str) -> str:
     return value
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        if not re.fullmatch(r"https?://[^/?#\s]+", origin):
+            raise ValueError("must be a list like https://example.com,http://localhost:3000")
+    return tuple(origin.lower() for origin in value)
+
+
+Origins = Annotated[CommaList, AfterValidator(_origins)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 
@@ -109,6 +117,14 @@ class GatewaySettings(Settings):
     blocking_seconds: float = Field(default=100, gt=0, description="Longest wait of a blocking answer, s")
     ping_seconds: float = Field(default=10, gt=0, description="Silence on a stream before a ping, s")
     write_seconds: float = Field(default=60, gt=0, description="Silence of a reader that takes nothing, s")
+    origins: Origins = Field(
+        default=(), description="Web pages of other hosts that may open a WebSocket: https://example.com,…"
+    )
+    ws_auth_seconds: float = Field(default=10, gt=0, description="Longest wait for a WebSocket's first message, s")
+    ws_ping_seconds: float = Field(default=20, gt=0, description="Time between two pings on a WebSocket, s")
+    ws_idle_seconds: float = Field(
+        default=600, gt=0, description="A WebSocket without a run or a message is closed after it, s"
+    )
     key_cache_seconds: float = Field(
         default=3, gt=0, le=5, description="How long a key or an app is believed unchanged, s"
     )

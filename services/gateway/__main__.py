@@ -39,6 +39,7 @@ class GatewayServer(BaseApplication):
             "control_socket_disable": True,
             "proc_name": "helicon-gateway",
             "loglevel": "warning",
+            "post_worker_init": _tell_when_leaving,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -55,6 +56,13 @@ class GatewayServer(BaseApplication):
         except HeliconError:
             pass  # Postgres is away: requests are told so
         return app
+
+
+def _tell_when_leaving(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    """Let the open WebSockets know when their process was asked to end: gunicorn alone would wait for them."""
+    from services.gateway.app import SOCKETS  # noqa: PLC0415 - in the worker, after the patching
+
+    worker.wsgi.extensions[SOCKETS].is_leaving = lambda: not worker.alive
 
 
 def main() -> int:

@@ -17,6 +17,8 @@ from services.gateway.muse.configuration import configuration_routes
 from services.gateway.muse.mcp_servers import mcp_server_routes
 from services.gateway.v1 import errors as v1_errors
 from services.gateway.v1.chat_messages import chat_message_routes
+from services.gateway.ws.door import PATH as SOCKET_PATH
+from services.gateway.ws.door import add_socket_routes
 
 log = structlog.get_logger()
 
@@ -24,6 +26,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 FORM_PARTS = 100
 LONGEST_LOGGED = 200
 """Characters of a path that stand in the log."""
+SOCKETS = "helicon_sockets"
+"""Where an application has its open WebSockets."""
 PROBES = {"/healthz", "/readyz"}
 """Asked every few seconds by whoever watches: logged at debug level."""
 
@@ -42,11 +46,12 @@ def make_app(gateway: Gateway) -> Flask:
     app.register_blueprint(communicate_routes(gateway))
     app.register_blueprint(configuration_routes(gateway))
     app.register_blueprint(mcp_server_routes(gateway))
+    app.extensions[SOCKETS] = add_socket_routes(app, gateway)
     return app
 
 
 def _surface_of(asked: Request) -> Respond:
-    if asked.path == "/v1" or asked.path.startswith("/v1/"):
+    if asked.path in {"/v1", SOCKET_PATH} or asked.path.startswith("/v1/"):
         return v1_errors.respond
     if asked.path in muse_errors.COMMUNICATE_PATHS:
         return muse_errors.respond_in_text

@@ -28,6 +28,15 @@ def authenticate(request: Request, accounts: Accounts) -> KeyHolder:
         raise HeliconError(ErrorCode.UNAUTHORIZED, _WORDS["missing"])
     if scheme.lower() != "bearer":
         raise HeliconError(ErrorCode.UNAUTHORIZED, _WORDS["scheme"])
+    return holder_of(key, accounts)
+
+
+def holder_of(key: str, accounts: Accounts) -> KeyHolder:
+    """Whom a key stands for, wherever it was sent.
+
+    Raises:
+        HeliconError: UNAUTHORIZED, it is not known.
+    """
     holder = accounts.holder(key) if len(key) <= LONGEST_KEY else None
     if holder is None:
         raise HeliconError(ErrorCode.UNAUTHORIZED, _WORDS["unknown"])

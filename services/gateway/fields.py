@@ -1,11 +1,13 @@
 """Types of fields that more than one request has."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 LONGEST_USER = 255
+LONGEST_SEQ = 2**53
+"""Beyond it a JSON reader may round."""
 
 
 def _without_nuls(text: str) -> str:
@@ -47,6 +49,17 @@ Query = Annotated[FreeText, AfterValidator(_not_blank)]
 OptionalId = Annotated[UUID | None, BeforeValidator(_absent)]
 """An id, or null, "" or nothing, which all mean the same."""
 
+Seq = Annotated[int, Field(ge=0, le=LONGEST_SEQ)]
+"""The number of an event; 0 is before the first."""
+
+
+def parse_id(text: str) -> UUID | None:
+    """The id that a client names; None for what is none, which is answered like one that nobody has."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
 
 class OfUser(BaseModel):
     """What a user asks."""
@@ -54,3 +67,16 @@ class OfUser(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     user: UserId
+
+
+class ChatFields(BaseModel):
+    """What a chat is asked with, beside its user."""
+
+    model_config = ConfigDict(frozen=True)
+
+    query: Query
+    inputs: Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)] = Field(
+        default_factory=dict[str, Any]
+    )
+    response_mode: Literal["streaming", "blocking"] = "blocking"
+    conversation_id: OptionalId = None

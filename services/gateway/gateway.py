@@ -14,6 +14,7 @@ from services.gateway.usecases.chats import Chats
 from services.gateway.usecases.commands import Commands
 from services.gateway.usecases.configuration import Configuration
 from services.gateway.usecases.mcp_servers import McpServers
+from services.gateway.usecases.prompts import Prompts
 from services.gateway.usecases.queues import QueueLimit
 from services.gateway.usecases.rates import Rates
 from services.gateway.usecases.runs import Runs
@@ -47,6 +48,7 @@ class Gateway:
     rates: Rates
     chats: Chats
     commands: Commands
+    prompts: Prompts
     runs: Runs
 
     @property
@@ -110,6 +112,7 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
     queue = TaskQueue(broker)
     limit = QueueLimit(broker, settings.queue_limit)
     runs = Runs(database, events, relay, queue, limit, settings.event_seconds)
+    chats, commands = Chats(database, runs, offers), Commands(database, live.settings)
     return Gateway(
         settings=settings,
         live_configuration=live,
@@ -122,7 +125,8 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         relay=relay,
         accounts=Accounts(database, settings.key_cache_seconds),
         rates=Rates(RateLimits(events, settings.rate_seconds), settings),
-        chats=Chats(database, runs, offers),
-        commands=Commands(database, live.settings),
+        chats=chats,
+        commands=commands,
+        prompts=Prompts(live.settings, chats, commands, runs),
         runs=runs,
     )

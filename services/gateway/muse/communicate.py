@@ -13,14 +13,9 @@ from services.gateway.muse.foreign import refuse_foreign
 from services.gateway.muse.schemas import CommunicateIn
 from services.gateway.streaming.frames import error_frame
 from services.gateway.streaming.response import stream_response
-from services.gateway.streaming.runstream import RunStream
 from services.gateway.streaming.sse import HEADERS
 from services.gateway.usecases.accounts import refuse_disabled
-from services.gateway.usecases.chats import Question
-from shared.contracts.live import Base
-from shared.domain.commands import Command, Prompt, parse_prompt
 from shared.domain.errors import ErrorCode, HeliconError
-from shared.domain.runs import Surface
 from shared.store.apps import AppRecord
 
 SSE = "text/event-stream"
@@ -34,10 +29,10 @@ def communicate_routes(gateway: Gateway) -> Blueprint:
         app_of_key, key = _authenticate(gateway)
         asked = validate(CommunicateIn, _read())
         app = refuse_disabled(app_of_key or gateway.accounts.app(asked.app_id))
-        _refuse_not_allowed(asked.user_id, gateway.live.base)
+        gateway.prompts.refuse_not_allowed(asked.user_id)
         gateway.rates.take(app, asked.user_id, key)
         try:
-            stream = _answer(gateway, app, asked.user_id, parse_prompt(asked.prompt))
+            stream = gateway.prompts.answer(app, asked.user_id, asked.prompt)
         except HeliconError as error:
             return Response(b"data: %b\n\n" % error_frame(error, FRAME_CODES), headers=HEADERS, content_type=SSE)
         return stream_response(stream, content_type=SSE, write_seconds=gateway.settings.write_seconds)
@@ -54,17 +49,6 @@ def _authenticate(gateway: Gateway) -> tuple[AppRecord, str] | tuple[None, None]
         return (holder.app, holder.prefix) if holder.app else (None, None)
     refuse_foreign(request)
     return None, None
-
-
-def _refuse_not_allowed(user: str, base: Base) -> None:
-    if base.allowed_user_ids and user not in (*base.allowed_user_ids, *base.admin_user_ids):
-        raise HeliconError(ErrorCode.FORBIDDEN, f"The user {user!r} is not allowed here.")
-
-
-def _answer(gateway: Gateway, app: AppRecord, user: str, prompt: Prompt) -> RunStream:
-    if prompt.command is Command.CHAT and prompt.text:
-        return gateway.chats.ask(Question(app, user, Surface.MUSE, prompt.text, {}))
-    return gateway.runs.replay(gateway.commands.answer(app, user, prompt))
 
 
 def _read() -> dict[str, Any]:

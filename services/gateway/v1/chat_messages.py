@@ -5,12 +5,13 @@ from contextlib import closing
 from flask import Blueprint, Response, request
 
 from services.gateway.bodies import read_body
+from services.gateway.fields import parse_id
 from services.gateway.gateway import Gateway
 from services.gateway.streaming.collect import collect
 from services.gateway.streaming.response import stream_response
 from services.gateway.streaming.runstream import RunStream
 from services.gateway.usecases.chats import Idempotency, Question
-from services.gateway.v1.door import Door, Reply, parse_id
+from services.gateway.v1.door import Door, Reply
 from services.gateway.v1.presenter import blocking_answer
 from services.gateway.v1.schemas import ChatMessageIn, EventsIn, UserIn
 from shared.domain.errors import ErrorCode, HeliconError

@@ -8,7 +8,6 @@ A handler gets the app whose key was sent and the validated fields, and gives ba
 
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from uuid import UUID
 
 import orjson
 from flask import Blueprint, Response, request
@@ -72,14 +71,6 @@ class Door:
         if holder.app is None:
             raise HeliconError(ErrorCode.UNAUTHORIZED, "Access token is invalid")  # an administrator has no app
         return refuse_disabled(holder.app), holder.prefix
-
-
-def parse_id(text: str) -> UUID | None:
-    """The id in a path; None for what is none, which is answered like one that nobody has."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _json(fields: Mapping[str, Any]) -> Response:

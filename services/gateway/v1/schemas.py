@@ -1,13 +1,10 @@
 """What the chat application API takes."""
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import model_validator
 
-from services.gateway.fields import DEFAULT_USER, OfUser, OptionalId, Query, SharedUserId
-
-LONGEST_SEQ = 2**53
-"""Beyond it a JSON reader may round."""
+from services.gateway.fields import DEFAULT_USER, ChatFields, OfUser, Seq, SharedUserId
 
 
 class UserIn(OfUser):
@@ -21,19 +18,12 @@ class UserIn(OfUser):
         return fields
 
 
-class ChatMessageIn(UserIn):
+class ChatMessageIn(ChatFields, UserIn):
     """The body of `POST /v1/chat-messages`."""
-
-    query: Query
-    inputs: Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)] = Field(
-        default_factory=dict[str, Any]
-    )
-    response_mode: Literal["streaming", "blocking"] = "blocking"
-    conversation_id: OptionalId = None
 
 
 class EventsIn(OfUser):
     """The query of `GET /v1/chat-messages/{task_id}/events`; `after` is the `seq` of the last event received."""
 
     user: SharedUserId = DEFAULT_USER
-    after: Annotated[int, Field(ge=0, le=LONGEST_SEQ)] = 0
+    after: Seq = 0
