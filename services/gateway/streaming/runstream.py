@@ -10,7 +10,7 @@ from redis import Redis
 
 from services.gateway.streaming.relay import Feed
 from shared.bus.event_log import Entry, is_fence, read_events
-from shared.contracts.events import START, Closed, Event, Place, Replaced, Text, decode
+from shared.contracts.events import START, Closed, Event, Failed, Finished, Place, Replaced, Text, decode
 from shared.domain.errors import HeliconError
 from shared.store.runs.read import RunRecord
 
@@ -69,6 +69,7 @@ class Follower:
         self._last = START
         self._fence = 0
         self._given = 0
+        self._ended = False
         self._length = 0
         self._length_known = True
         self._hole = False
@@ -90,6 +91,7 @@ class Follower:
             if events or idle:
                 yield events
             self._given = max([self._given, *(seq for seq, _ in events)])
+            self._ended = self._ended or any(isinstance(event, Finished | Failed) for _, event in events)
             if closed:
                 return
             if self._feed.overrun:
@@ -115,13 +117,15 @@ class Follower:
 
     def _end(self, record: RunRecord) -> list[Numbered]:
         """The rest of an answer and its end, numbered so that the reader does not take them for what it has."""
-        rest: list[Event] = []
-        if record.answer and (self._hole or not self._length_known or self._last.seq < self._after):
-            rest = [Replaced(record.answer, "lost")]
+        rest: list[Event] = [record.event]
+        if self._ended:
+            rest = []
+        elif record.answer and (self._hole or not self._length_known or self._last.seq < self._after):
+            rest = [Replaced(record.answer, "lost"), record.event]
         elif record.answer[self._length :]:
-            rest = [Text(record.answer[self._length :])]
+            rest = [Text(record.answer[self._length :]), record.event]
         had = max(self._last.seq, self._after, self._given)
-        return list(enumerate([*rest, record.event, Closed()], had + 1))
+        return list(enumerate([*rest, Closed()], had + 1))
 
     def _new(self, events: list[Numbered]) -> list[Numbered]:
         """`events` without numbers that were given before: Redis lost those, and a newer attempt took them again."""

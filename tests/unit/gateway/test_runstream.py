@@ -170,6 +170,12 @@ def test_an_end_that_nobody_says_any_more_comes_from_the_database_with_the_rest(
     assert read(relay, monkeypatch) == [EVENTS[:2], rest]
 
 
+def test_an_end_that_was_heard_is_not_said_again_where_the_rest_never_comes(monkeypatch: pytest.MonkeyPatch):
+    relay = FakeRelay(WHOLE[:4], [(WHOLE[:4], 4), ([], 4)])
+    relay.record = record(RunState.SUCCEEDED)
+    assert read(relay, monkeypatch) == [EVENTS[:4], [(5, Closed())]]
+
+
 def test_an_end_from_the_database_brings_the_whole_answer_where_the_log_lost_what_a_reader_has(
     monkeypatch: pytest.MonkeyPatch,
 ):
