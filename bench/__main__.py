@@ -8,11 +8,11 @@ from pathlib import Path
 from bench.figures import Rows
 from bench.machine import commit, describe_machine, in_words
 from bench.report import report, tables, write_json
-from bench.scenarios import chat, paced, streams, worker
+from bench.scenarios import chat, lists, paced, streams, worker
 from bench.stage import SYSTEMS, Stage, running_stage
 from bench.systems.system import UnavailableError
 
-SCENARIOS = {module.NAME: module for module in (chat, paced, streams, worker)}
+SCENARIOS = {module.NAME: module for module in (chat, paced, streams, worker, lists)}
 
 
 def main() -> int:

@@ -27,6 +27,11 @@ COLUMNS = {
     "memory_kib_per_stream": "memory/stream, KiB",
     "worker_rss_mb": "worker RSS, MB",
     "memory_mib": "memory, MiB",
+    "requests_per_second": "requests/s",
+    "p50_ms": "p50, ms",
+    "p95_ms": "p95, ms",
+    "cpu_gateway_ms_per_request": "gateway CPU/request, ms",
+    "cpu_postgres_ms_per_request": "Postgres CPU/request, ms",
     "others_cpu_share": "others' CPU, cores",
 }
 """The figures that stand in tables, in this order, and their headings; JSON has the others too."""

@@ -80,6 +80,16 @@ def _errors(scenario: str, load: str) -> Callable[[Rows], float | None]:
     return measure
 
 
+def _worst(scenario: str, processes: str, name: str) -> Callable[[Rows], float | None]:
+    """The highest figure of all loads on so many processes."""
+
+    def measure(rows: Rows) -> float | None:
+        loads = [row for row in rows.all() if row.scenario == scenario and row.load.endswith(processes)]
+        return max((row.figures[name].median for row in loads if name in row.figures), default=None)
+
+    return measure
+
+
 _PACE = _median("chat", "50 at once", "chats_per_second")
 _PEERS_PACE = _median("chat", "50 at once", "chats_per_second", "litellm")
 
@@ -133,4 +143,6 @@ TARGETS = (
         "MB",
         _median("worker", "256 at once", "worker_rss_mb"),
     ),
+    Target("lists, 20 at once, the slowest p95, 1 process", MOST, 15, "ms", _worst("lists", "1 process", "p95_ms")),
+    Target("lists, 20 at once, the slowest p95, 2 processes", MOST, 15, "ms", _worst("lists", "2 processes", "p95_ms")),
 )

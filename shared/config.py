@@ -108,7 +108,10 @@ class GatewaySettings(Settings):
     rate_per_user: int = Field(
         default=0, ge=0, le=MOST_REQUESTS, description="Prompts within the window of one user of an app; 0: any number"
     )
-    rate_seconds: int = Field(default=60, ge=1, le=86_400, description="Window of the two limits, s")
+    rate_per_admin_key: int = Field(
+        default=0, ge=0, le=MOST_REQUESTS, description="Requests within the window with one admin key; 0: any number"
+    )
+    rate_seconds: int = Field(default=60, ge=1, le=86_400, description="Window of these limits, s")
     muse_auth: Switch = Field(default=True, description="off: the Muse API asks for no key (loopback only)")
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024, description="Longest request body, bytes")
     max_line_bytes: int = Field(

@@ -11,8 +11,8 @@ import uuid_utils.compat as uuids
 
 from bench.connection import Address
 from bench.systems.system import Program, UnavailableError, answers, free_address
-from services.launcher.embedded.postgres import embedded_postgres
-from services.launcher.embedded.valkey import embedded_valkey
+from services.launcher.embedded.postgres import EmbeddedPostgres, embedded_postgres
+from services.launcher.embedded.valkey import EmbeddedValkey, embedded_valkey
 from services.launcher.errors import LauncherError
 from shared.contracts.jobs import ChatJob
 from shared.domain.runs import Surface
@@ -35,6 +35,7 @@ class LoneGateway:
         address: where it listens.
         pid: its first process.
         key: of the app whose runs it shows.
+        admin_key: of an administrator.
         redis_url: where the events of runs are said.
         database: where the runs are.
     """
@@ -42,6 +43,7 @@ class LoneGateway:
     address: Address
     pid: int
     key: str
+    admin_key: str
     redis_url: str
     database: Database
 
@@ -61,9 +63,18 @@ class LoneGateway:
         return "\r\n".join([*lines, "", ""]).encode()
 
 
+@dataclass(frozen=True)
+class Servers:
+    """What a gateway needs below it: Postgres with all tables, and Valkey."""
+
+    postgres: EmbeddedPostgres
+    valkey: EmbeddedValkey
+    database: Database
+
+
 @contextmanager
-def running_gateway(folder: Path) -> Generator[LoneGateway]:
-    """A new gateway over empty servers.
+def running_servers(folder: Path) -> Generator[Servers]:
+    """New servers, empty.
 
     Raises:
         UnavailableError: one did not start.
@@ -72,25 +83,45 @@ def running_gateway(folder: Path) -> Generator[LoneGateway]:
         with embedded_postgres(folder / "postgres") as postgres, embedded_valkey(folder / "valkey") as valkey:
             upgrade(postgres.url)
             with closing(open_database(postgres.url)) as database:
-                yield from _over(folder, database, postgres.url, valkey.url)
+                yield Servers(postgres, valkey, database)
     except LauncherError as error:
         raise UnavailableError(str(error)) from error
 
 
-def _over(folder: Path, database: Database, database_url: str, redis_url: str) -> Generator[LoneGateway]:
-    with database.write() as session:
+@contextmanager
+def gateway_over(folder: Path, servers: Servers, *, processes: int = 1) -> Generator[LoneGateway]:
+    """A gateway of so many processes.
+
+    Raises:
+        UnavailableError: it did not start.
+    """
+    with servers.database.write() as session:
         key = create_key(session, kind="app", app=APP)
+        admin_key = create_key(session, kind="admin", app=None)
     address = free_address()
     environ = {
-        "HELICON_DATABASE_URL": database_url,
-        "HELICON_REDIS_URL": redis_url,
+        "HELICON_DATABASE_URL": servers.postgres.url,
+        "HELICON_REDIS_URL": servers.valkey.url,
+        "HELICON_SECRET_KEY": "a key for benchmarks, which nobody has to guess",
         "HELICON_PORT": str(address.port),
+        "HELICON_GATEWAY_PROCESSES": str(processes),
         "HELICON_TYPE": "demo",
         "HELICON_LOG_FORMAT": "json",
     }
     program = Program((sys.executable, "-m", "services.gateway"), folder / "gateway.log", environ)
     with program.running(lambda: answers(f"{address.url}/readyz"), READY_SECONDS) as pid:
-        yield LoneGateway(address, pid, key, redis_url, database)
+        yield LoneGateway(address, pid, key, admin_key, servers.valkey.url, servers.database)
+
+
+@contextmanager
+def running_gateway(folder: Path) -> Generator[LoneGateway]:
+    """A new gateway of one process over empty servers.
+
+    Raises:
+        UnavailableError: one did not start.
+    """
+    with running_servers(folder) as servers, gateway_over(folder, servers) as gateway:
+        yield gateway
 
 
 def _new_run(app: UUID) -> NewRun:

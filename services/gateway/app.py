@@ -15,6 +15,8 @@ from services.gateway.muse import errors as muse_errors
 from services.gateway.muse.communicate import communicate_routes
 from services.gateway.muse.configuration import configuration_routes
 from services.gateway.muse.mcp_servers import mcp_server_routes
+from services.gateway.muse.records import record_routes
+from services.gateway.muse.users import user_routes
 from services.gateway.v1 import errors as v1_errors
 from services.gateway.v1.chat_messages import chat_message_routes
 from services.gateway.ws.door import PATH as SOCKET_PATH
@@ -46,6 +48,8 @@ def make_app(gateway: Gateway) -> Flask:
     app.register_blueprint(communicate_routes(gateway))
     app.register_blueprint(configuration_routes(gateway))
     app.register_blueprint(mcp_server_routes(gateway))
+    app.register_blueprint(user_routes(gateway))
+    app.register_blueprint(record_routes(gateway))
     app.extensions[SOCKETS] = add_socket_routes(app, gateway)
     return app
 

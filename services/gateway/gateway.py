@@ -17,7 +17,9 @@ from services.gateway.usecases.mcp_servers import McpServers
 from services.gateway.usecases.prompts import Prompts
 from services.gateway.usecases.queues import QueueLimit
 from services.gateway.usecases.rates import Rates
+from services.gateway.usecases.records import Records
 from services.gateway.usecases.runs import Runs
+from services.gateway.usecases.users import Users
 from shared.bus.connection import open_redis
 from shared.bus.names import CHANGES
 from shared.bus.rates import RateLimits
@@ -50,6 +52,8 @@ class Gateway:
     commands: Commands
     prompts: Prompts
     runs: Runs
+    users: Users
+    records: Records
 
     @property
     def live(self) -> LiveSettings:
@@ -129,4 +133,6 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         commands=commands,
         prompts=Prompts(live.settings, chats, commands, runs),
         runs=runs,
+        users=Users(database, offers),
+        records=Records(database),
     )

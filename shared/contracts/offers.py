@@ -1,6 +1,7 @@
 """Which models can be asked, where and with which key: catalogue, live settings and environment together."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.catalogue.catalogue import Catalogue, Model, Provider
@@ -20,6 +21,11 @@ class Offer:
     def own(self) -> bool:
         """Whether the URL is the vendor's own; else nobody here knows what is offered there."""
         return self.url == self.provider.url
+
+    @property
+    def any_name(self) -> bool:
+        """Whether any model's name is taken."""
+        return self.provider.open or not self.own
 
 
 @dataclass(frozen=True)
@@ -67,3 +73,67 @@ class Offers:
         base = self.live.base
         default = base.default_model if offer.provider.name == base.type else ""
         return self.catalogue.model(offer.provider, name or default, any_name=not offer.own)
+
+    @property
+    def default_name(self) -> str:
+        """Name of the model that stands for none, also where there is no key for it."""
+        base = self.live.base
+        return base.default_model or self.catalogue.provider(base.type).default_model
+
+    def available(self) -> list[Offer]:
+        """The providers that can be asked, the one in use first.
+
+        Those are the one in use and others that there is a key for; of others that need none, those whose URL was set.
+        """
+        in_use = self.live.base.type
+        names = [in_use, *(name for name in self.catalogue.providers if name != in_use)]
+        usable = [name for name in names if self.live.provider_key(name) or not self.catalogue.provider(name).key]
+        offers = [self.provider(name) for name in usable]
+        return [offer for offer in offers if offer.provider.name == in_use or offer.key or not offer.own]
+
+    def models(self) -> list[Model]:
+        """The models that are known to be offered, the default one first; where `any_name` is taken, there are more."""
+        names = [offer.provider.name for offer in self.available()]
+        found = dict[str, Model]()
+        with suppress(HeliconError):  # the default model itself need not be offered
+            found[self.default_name] = self.model("", "")
+        for vendor in names:
+            for model in self.catalogue.models.values():
+                if model.provider == vendor:
+                    found.setdefault(model.name, model)
+        return list(found.values())
+
+    @property
+    def any_name(self) -> bool:
+        """Whether there is a provider that takes any model's name."""
+        return any(offer.any_name for offer in self.available())
+
+    def named(self, name: str) -> Model:
+        """The model of that name: the provider in use is asked first for it, then the others.
+
+        Raises:
+            HeliconError: MODEL_UNSUPPORTED, nobody offers it; the message lists what is offered.
+        """
+        offers = self.available()
+        knowing = [offer for offer in offers if (offer.provider.name, name) in self.catalogue.models]
+        for offer in (*knowing, *(offer for offer in offers if offer.any_name)):
+            return self.catalogue.model(offer.provider, name, any_name=not offer.own)
+        offered = ", ".join(model.name for model in self.models()) or "none, for no provider has a key"
+        raise HeliconError(ErrorCode.MODEL_UNSUPPORTED, f"{name!r} is not offered; these are: {offered}.")
+
+    def of_mode(self, mode: str) -> Model:
+        """The model that a user's mode stands for: the default one if they chose none, or one that is offered no more.
+
+        (Their chats go on, rather than to fail until they choose again; the mode is kept, and holds again when the
+        model is offered again.)
+
+        Raises:
+            HeliconError: as `model`.
+        """
+        if mode:
+            try:
+                return self.named(mode)
+            except HeliconError as error:
+                if error.code is not ErrorCode.MODEL_UNSUPPORTED:
+                    raise
+        return self.model("", "")

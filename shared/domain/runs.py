@@ -29,9 +29,13 @@ class RecordType(StrEnum):
     """What a turn was, as the Muse API's records count it (`number`)."""
 
     TEXT = "text"
+    IMAGE = "image"
+    VIDEO = "video"
     COMMAND = "command"
+    SPEECH = "speech"
+    TASK = "task"
 
     @property
     def number(self) -> int:
-        """The number in the records of the Muse API."""
-        return {RecordType.TEXT: 0, RecordType.COMMAND: 3}[self]
+        """The number in the records of the Muse API, where they stand in this order."""
+        return list(RecordType).index(self)

@@ -86,7 +86,7 @@ class Database:
         with self._place(ErrorCode.DATABASE_WRITE_FAILED), Session(self._transactions) as session, session.begin():
             yield session
 
-    def call(self, statement: str, document: object) -> tuple[Any, ...]:
+    def call(self, statement: str, document: object, *, reads: bool = False) -> tuple[Any, ...]:
         """Call a SQL function that takes one JSON document and gives one row, in one round trip.
 
         Every chat goes through it several times, and most of the time was SQLAlchemy's: so psycopg makes the call, on
@@ -96,13 +96,15 @@ class Database:
         Args:
             statement: `SELECT * FROM name(%s::jsonb)`.
             document: what orjson can write: dataclasses, UUIDs, dates.
+            reads: whether the function writes nothing.
 
         Raises:
-            HeliconError: DATABASE_WRITE_FAILED, Postgres is away or too slow.
+            HeliconError: DATABASE_WRITE_FAILED, or DATABASE_READ_FAILED where it `reads`: Postgres is away or too slow.
             RefusedCallError: it can't be done, and nothing was written.
         """
         argument = orjson.dumps(document).decode()
-        with self._place(ErrorCode.DATABASE_WRITE_FAILED):
+        failure = ErrorCode.DATABASE_READ_FAILED if reads else ErrorCode.DATABASE_WRITE_FAILED
+        with self._place(failure):
             try:
                 return self._call(statement, argument)
             except _BrokenConnectionError:

@@ -126,7 +126,7 @@ class Message(Row):
     __table_args__ = (
         Index("messages_conversation", "conversation_id", "created_at", "id"),
         Index("messages_app_id", "app_id", "record_type", "is_deleted", "number"),
-        Index("messages_owner", "owner", "number"),
+        Index("messages_owner", "owner", "record_type", "is_deleted", "number"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -8,7 +8,7 @@ from services.gateway.auth import authenticate
 from services.gateway.bodies import parse_object, read_body, validate
 from services.gateway.gateway import Gateway
 from services.gateway.muse.errors import COMMUNICATE_PATHS, FRAME_CODES
-from services.gateway.muse.fields import FORMS, read_form
+from services.gateway.muse.fields import FORMS, read_form, read_once
 from services.gateway.muse.foreign import refuse_foreign
 from services.gateway.muse.schemas import CommunicateIn
 from services.gateway.streaming.frames import error_frame
@@ -46,7 +46,10 @@ def _authenticate(gateway: Gateway) -> tuple[AppRecord, str] | tuple[None, None]
     """The app whose key was sent, and the key's prefix; None for an administrator, and where no key is asked for."""
     if gateway.settings.muse_auth:
         holder = authenticate(request, gateway.accounts)
-        return (holder.app, holder.prefix) if holder.app else (None, None)
+        if holder.app:
+            return holder.app, holder.prefix
+        gateway.rates.take_admin(holder.prefix)
+        return None, None
     refuse_foreign(request)
     return None, None
 
@@ -63,4 +66,4 @@ def _read() -> dict[str, Any]:
         fields = read_form(request)
     else:
         raise HeliconError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "The body is no picture or sound that is known here.")
-    return {**fields, **request.args.to_dict()}
+    return {**fields, **read_once(request.args)}

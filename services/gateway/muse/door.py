@@ -14,10 +14,11 @@ from pydantic import BaseModel
 from services.gateway.auth import authenticate
 from services.gateway.bodies import read_json, validate
 from services.gateway.gateway import Gateway
-from services.gateway.muse.fields import read_form
+from services.gateway.muse.fields import read_form, read_once
 from services.gateway.muse.foreign import refuse_foreign
+from services.gateway.muse.schemas import OfApp
 from shared.domain.errors import ErrorCode, HeliconError
-from shared.store.apps import DEFAULT_APP, AppRecord
+from shared.store.apps import AppRecord
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -70,9 +71,10 @@ class Door:
         def register(handler: Handler[M]) -> Handler[M]:
             def view() -> Response:
                 actor = self._authenticate()
-                fields = {**request.args.to_dict(), **read()}
-                app = self._gateway.accounts.app(str(fields.get("app_id") or DEFAULT_APP))
-                return _succeed(handler(Administrator(actor, app), validate(takes, fields)))
+                fields = {**read_once(request.args), **read()}
+                asked = validate(takes, fields)
+                app = self._gateway.accounts.app(validate(OfApp, fields).app_id)
+                return _succeed(handler(Administrator(actor, app), asked))
 
             self._routes.add_url_rule(rule, endpoint=handler.__name__, view_func=view, methods=[method])
             return handler
@@ -86,6 +88,7 @@ class Door:
         holder = authenticate(request, self._gateway.accounts)
         if holder.app is not None:
             raise HeliconError(ErrorCode.FORBIDDEN, "This takes an admin key (`helicon key create --admin`).")
+        self._gateway.rates.take_admin(holder.prefix)
         return holder.prefix
 
 

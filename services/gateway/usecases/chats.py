@@ -22,6 +22,7 @@ from shared.store.apps import AppRecord
 from shared.store.conversations import read_inputs
 from shared.store.engine import Database
 from shared.store.runs.start import NewRun
+from shared.store.users import read_mode
 
 MESSAGE_OVERHEAD = 8
 """Tokens that a message costs beside its text, at most."""
@@ -76,7 +77,7 @@ class Chats:
         live, settings = self._offers.live, settings_on(question.surface, question.app)
         inputs = self._inputs(question, settings)
         prompt = fill_prompt(settings.prompt or live.base.character, inputs)
-        model = self._offers.model(settings.provider, settings.model)
+        model = self._model(question, settings)
         job = _job(question, settings, prompt, model, live)
         grant = first_grant(settings, live.base)
         free = question.surface is Surface.MUSE and question.user in live.base.admin_user_ids
@@ -108,6 +109,13 @@ class Chats:
             body_sha256=idempotency.body_sha256 if idempotency else None,
         )
         return self._runs.start(new)
+
+    def _model(self, question: Question, settings: AppSettings) -> Model:
+        """The app's model on the surface V1; on the Muse surface the one that the user's mode stands for."""
+        if question.surface is Surface.V1:
+            return self._offers.model(settings.provider, settings.model)
+        with self._database.read() as session:
+            return self._offers.of_mode(read_mode(session, question.app.id, question.user))
 
     def _inputs(self, question: Question, settings: AppSettings) -> dict[str, str]:
         """The values of the app's form: given when a conversation begins, kept while it goes on."""

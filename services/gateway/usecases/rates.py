@@ -27,12 +27,23 @@ class Rates:
         Args:
             app: whose limits hold.
             user: who asks.
-            key: prefix of the app's key that was sent; None where none was: an administrator's has no limit.
+            key: prefix of the app's key that was sent; None where none was.
 
         Raises:
             HeliconError: RATE_LIMITED; EVENTS_UNAVAILABLE, Redis is away and there is a limit to be kept.
         """
-        windows = list(self._windows(app, user, key))
+        self._take(list(self._windows(app, user, key)))
+
+    def take_admin(self, key: str) -> None:
+        """Count a request of an administrator, whatever it is; `key` is the prefix of theirs.
+
+        Raises:
+            HeliconError: as `take`.
+        """
+        if self._settings.rate_per_admin_key:
+            self._take([Window("admin key", key, self._settings.rate_per_admin_key)])
+
+    def _take(self, windows: list[Window]) -> None:
         full = self._limits.take(windows) if windows else []
         if full:
             raise self._refusal(full)

@@ -8,4 +8,11 @@ def test_a_run_ends_in_one_of_three_ways():
 
 
 def test_records_have_the_numbers_of_the_muse_api():
-    assert {kind: kind.number for kind in RecordType} == {RecordType.TEXT: 0, RecordType.COMMAND: 3}
+    assert {kind: kind.number for kind in RecordType} == {
+        RecordType.TEXT: 0,
+        RecordType.IMAGE: 1,
+        RecordType.VIDEO: 2,
+        RecordType.COMMAND: 3,
+        RecordType.SPEECH: 4,
+        RecordType.TASK: 5,
+    }
