@@ -25,7 +25,6 @@ from bench.wires import Answer
 NAME = "lists"
 ANSWERS: tuple[Answer, ...] = ()
 AT_ONCE = 20
-PAGES = (1, 100)
 PROCESSES = (1, 2)
 MS = 1000
 NOTHING_STREAMED = re.compile(rb"(?!)")
@@ -35,14 +34,15 @@ HEAVY = "user-1"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is in the database, and how many seconds each list is watched."""
+    """How much is in the database, which pages are asked for, and how many seconds each is watched."""
 
     users: int
     records: int
+    pages: tuple[int, ...]
     seconds: float
 
 
-FULL, QUICK = Size(20_000, 1_000_000, 4), Size(2000, 50_000, 0.5)
+FULL, QUICK = Size(20_000, 1_000_000, (1, 100), 4), Size(2000, 50_000, (1, 20), 0.5)
 
 LISTS: dict[str, tuple[str, Mapping[str, str]]] = {
     "records": ("/record/list", {}),
@@ -98,19 +98,17 @@ def measure(stage: Stage, rows: Rows) -> None:
             for processes in PROCESSES:
                 with gateway_over(folder, servers, processes=processes) as gateway:
                     roots = {"gateway": gateway.pid, "postgres": servers.postgres.pid}
-                    _measure_gateway(rows, gateway, roots, processes, size.seconds)
+                    _measure_gateway(rows, gateway, roots, processes, size)
 
 
-def _measure_gateway(
-    rows: Rows, gateway: LoneGateway, roots: Mapping[str, int], processes: int, seconds: float
-) -> None:
+def _measure_gateway(rows: Rows, gateway: LoneGateway, roots: Mapping[str, int], processes: int, size: Size) -> None:
     for words, (path, query) in LISTS.items():
-        for page in PAGES:
+        for page in size.pages:
             request = _request(gateway, path, {**query, "page": str(page)})
-            uvloop.run(_watch(gateway, request, roots, seconds / 4))  # until every connection has made its plans
-            seen = uvloop.run(_watch(gateway, request, roots, seconds))
+            uvloop.run(_watch(gateway, request, roots, size.seconds / 4))  # until every connection has made its plans
+            seen = uvloop.run(_watch(gateway, request, roots, size.seconds))
             load = f"{words}, page {page}, {AT_ONCE} at once, {_in_words(processes)}"
-            rows.add(NAME, "helicon", load, _figures(seen, seconds), seen.errors)
+            rows.add(NAME, "helicon", load, _figures(seen, size.seconds), seen.errors)
             print(f"  {load}: p95 {percentile(seen.seconds, 0.95) * MS:.1f} ms", flush=True)
 
 
