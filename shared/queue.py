@@ -6,7 +6,6 @@ import orjson
 from celery import Celery
 from celery.app.amqp import task_message
 from redis import Redis
-from redis.exceptions import RedisError
 
 from shared.bus.connection import send
 from shared.domain.errors import ErrorCode, HeliconError
@@ -70,11 +69,10 @@ class TaskQueue:
             HeliconError: QUEUE_UNAVAILABLE; nothing was sent, as far as anyone knows.
         """
         try:
-            (length,) = send(self._broker, [("LPUSH", name, self._envelope(name, str(run)))])
+            send(self._broker, [("LPUSH", name, self._envelope(name, str(run)))])
         except HeliconError as error:
-            raise _away() from error
-        if isinstance(length, RedisError):  # read-only, or out of memory
-            raise _away() from length
+            words = "The queue is away. Try again in a moment."
+            raise HeliconError(ErrorCode.QUEUE_UNAVAILABLE, words, retry_after=2) from error
 
     def _envelope(self, name: str, run: str) -> bytes:
         task: task_message = self._celery.amqp.as_task_v2(
@@ -96,7 +94,3 @@ class TaskQueue:
                 "properties": properties,
             }
         )
-
-
-def _away() -> HeliconError:
-    return HeliconError(ErrorCode.QUEUE_UNAVAILABLE, "The queue is away. Try again in a moment.", retry_after=2)

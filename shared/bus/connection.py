@@ -37,6 +37,11 @@ Command = tuple[str | bytes | int, ...]
 """A Redis command and its arguments."""
 
 
+ALREADY_THERE = "equal or smaller"
+"""What Redis says of an event whose number is not above the stream's last one."""
+_AWAY = "Redis is away. Try again in a moment."
+
+
 def send(redis: Redis, commands: Sequence[Command], *, together: bool = False) -> list[Any]:
     """Send commands in one round trip.
 
@@ -44,7 +49,8 @@ def send(redis: Redis, commands: Sequence[Command], *, together: bool = False) -
     sent once more where their connection broke, as after a restart of Redis: each must allow for being done twice.
 
     Returns:
-        Redis' answers in the order of the commands, as RESP2 has them; a refused command's is its ResponseError.
+        Redis' answers in the order of the commands, as RESP2 has them. Only one refusal is an answer, as a
+            ResponseError: that a stream has an event of this number already.
 
     Args:
         redis: who does them.
@@ -52,7 +58,7 @@ def send(redis: Redis, commands: Sequence[Command], *, together: bool = False) -
         together: whether nobody else's commands may come between (MULTI).
 
     Raises:
-        HeliconError: EVENTS_UNAVAILABLE.
+        HeliconError: EVENTS_UNAVAILABLE, Redis is away, or refuses: it is full, or a copy that nobody may write to.
     """
     sent = [("MULTI",), *commands, ("EXEC",)] if together else commands
     packed = b"".join(map(cast("Any", hiredis).pack_command, sent))
@@ -61,10 +67,16 @@ def send(redis: Redis, commands: Sequence[Command], *, together: bool = False) -
             answers = _exchange(redis, packed, len(sent))
         except BrokenConnectionError:
             answers = _exchange(redis, packed, len(sent))
-    if not together:
-        return answers
-    done = answers[-1]
-    return [done] * len(commands) if isinstance(done, ResponseError) else done
+        if together:
+            (answers,) = _unless_refused(answers[-1:])
+        return _unless_refused(answers)
+
+
+def _unless_refused(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, ResponseError) and ALREADY_THERE not in str(answer):
+            raise answer
+    return answers
 
 
 @contextmanager
@@ -77,7 +89,7 @@ def answering() -> Generator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        message = "Redis is away. Try again in a moment."
+        message = f"Redis refuses: {error}" if isinstance(error, ResponseError) else _AWAY
         raise HeliconError(ErrorCode.EVENTS_UNAVAILABLE, message, retry_after=2) from error
 
 

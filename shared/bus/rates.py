@@ -14,7 +14,6 @@ from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from shared.bus.connection import answering, send
 from shared.bus.names import RATES
@@ -78,8 +77,6 @@ class RateLimits:
         requests = [window.requests for window in windows]
         (places,) = send(self._redis, [("EVAL", _TAKE, len(keys), *keys, repr(time.time()), self._seconds, *requests)])
         with answering():
-            if isinstance(places, ResponseError):
-                raise places
             full = [windows[place - 1] for place in cast("list[int]", places)]
             return [Full(window, self._wait(window)) for window in full]
 

@@ -14,7 +14,7 @@ MOST_REQUESTS = 100_000
 class FormField(BaseModel):
     """A field of the input form; `max_length` counts characters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
     type: Literal["text-input", "paragraph", "select"] = "text-input"
     label: str = ""
@@ -36,7 +36,7 @@ class AppSettings(BaseModel):
     Prices are for 1,000 tokens, in `currency`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
     provider: str = Field(default="", description="Provider of the model; empty: the one in use")
     model: str = Field(default="", description="Model of the app's chats; empty: the default model")

@@ -11,7 +11,7 @@ from shared.domain.runs import RecordType
 class Sampling(BaseModel):
     """How a model chooses its words. None: not sent, the provider's own default holds."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     temperature: float | None = None
     top_p: float | None = None
@@ -25,7 +25,7 @@ class Sampling(BaseModel):
 class Retries(BaseModel):
     """How often and after how many seconds (doubled each time) a call is tried again before its first token."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     times: int = Field(default=3, ge=0)
     interval: float = Field(default=0.1, ge=0)
@@ -38,7 +38,7 @@ class ChatJob(BaseModel):
     `history_seconds` how old they may be (None: any age). Prices are for 1,000 tokens, as decimal strings.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
     queue: ClassVar[str] = "chat"
     record_type: ClassVar[RecordType] = RecordType.TEXT
 
@@ -61,7 +61,7 @@ class ChatJob(BaseModel):
 class CommandJob(BaseModel):
     """A slash command that the gateway answered by itself."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
     queue: ClassVar[str] = ""
     record_type: ClassVar[RecordType] = RecordType.COMMAND
 

@@ -96,7 +96,7 @@ class McpServer(BaseModel):
     that are unknown here are kept; null and "" mean that a field is not there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="allow")
 
     type: Transport | None = None
     command: Annotated[str, Field(max_length=4096), AfterValidator(_program)] | None = None

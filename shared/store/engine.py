@@ -169,6 +169,7 @@ def open_database(
         pool_reset_on_return=None,
         pool_use_lifo=True,
         json_deserializer=orjson.loads,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": max(2, int(wait_seconds)),
             "application_name": "helicon",

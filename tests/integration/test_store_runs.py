@@ -356,3 +356,15 @@ def test_a_query_takes_another_connection_where_those_of_the_pool_are_broken(dat
         counts = list(threads.map(count, range(8)))
     assert len(ended) > 1
     assert counts == [0] * 8
+
+
+def test_a_turn_that_began_later_is_not_shown(database: Database, app: AppRecord):
+    first = new_run(app.id, query="First?")
+    conversation = start_run(database, first).conversation
+    second = new_run(app.id, conversation=conversation, query="Second?")
+    start_run(database, second)
+    claim(database, second.run)
+    settle_run(database, second.run, 1, end(7, 3))
+    claimed = claim(database, first.run)
+    assert claimed is not None
+    assert claimed.turns == ()

@@ -30,12 +30,14 @@ def collect(batches: Iterator[list[Numbered]], seconds: float) -> Answer:
         HeliconError: what the run failed with; BLOCKING_TIMEOUT, it goes on and is saved; EVENTS_UNAVAILABLE, it
             could not be followed to its end.
     """
-    too_long = HeliconError(
-        ErrorCode.BLOCKING_TIMEOUT,
-        f"The answer takes longer than {seconds:g} s; it goes on and is saved. Use response_mode streaming.",
-    )
-    with gevent.Timeout(seconds, too_long):
-        return _collect(batches)
+    try:
+        with gevent.Timeout(seconds):  # itself, and no error of ours, which somebody on the way might catch
+            return _collect(batches)
+    except gevent.Timeout:
+        raise HeliconError(
+            ErrorCode.BLOCKING_TIMEOUT,
+            f"The answer takes longer than {seconds:g} s; it goes on and is saved. Use response_mode streaming.",
+        ) from None
 
 
 def _collect(batches: Iterator[list[Numbered]]) -> Answer:

@@ -14,7 +14,7 @@ import structlog
 from redis.asyncio import ConnectionPool
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from shared.bus.connection import Command
+from shared.bus.connection import ALREADY_THERE, Command
 
 log = structlog.get_logger()
 
@@ -25,7 +25,6 @@ FIRST_BACKOFF = 0.05
 LONGEST_BACKOFF = 1.0
 ANSWER_SECONDS = 10
 FLUSH_SECONDS = 60
-_ALREADY_THERE = "equal or smaller"
 
 
 class Publisher:
@@ -52,6 +51,11 @@ class Publisher:
             self._waiting.append((pack(command), on_refused))
         self._idle.clear()
         self._wake.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether Redis has everything that was given."""
+        return self._idle.is_set()
 
     async def flush(self) -> None:
         """Wait until Redis has everything that was given, for 60 s at most."""
@@ -108,7 +112,7 @@ class Publisher:
             except (ReadOnlyError, OutOfMemoryError, MasterDownError):
                 raise  # another Redis may take it, or this one later
             except ResponseError as error:
-                if _ALREADY_THERE not in str(error):
+                if ALREADY_THERE not in str(error):
                     log.error("publisher.refused", error=str(error))
                 elif on_refused is not None:
                     refused.append(on_refused)

@@ -104,7 +104,8 @@ class ActiveRuns:
         """Renew all leases, three times in the life of one, until cancelled."""
         while True:
             runs = [(run.claimed.id, run.claimed.attempt) for run in list(self._runs.values())]
-            self._publisher.send(renew_commands(runs, self._lease_seconds))
+            if self._publisher.idle:  # while Redis is away one renewal waits, not all of them
+                self._publisher.send(renew_commands(runs, self._lease_seconds))
             await asyncio.sleep(self._lease_seconds / 3)
 
     async def stop_flagged(self, redis: Any) -> None:  # noqa: ANN401 - redis.asyncio is typed in part
@@ -119,7 +120,7 @@ class ActiveRuns:
 
     def stop(self, run: str) -> None:
         """Cut a run that somebody stops, if it is here."""
-        active = next((active for key, active in self._runs.items() if str(key) == run), None)
+        active = self._runs.get(UUID(run))
         if active is not None:
             log.info("run.stopping", run=run)
             active.interrupt(Interruption.STOPPED)

@@ -125,8 +125,12 @@ class ChatAnswer:
             raise ProviderError(
                 ErrorCode.PROVIDER_FAILED, f"{self._call.job.provider} sends more than it was asked for."
             )
-        self._pieces.append(text)
+        self.put(text)
         self._say(text)
+
+    def put(self, text: str) -> None:
+        """Add what was said already."""
+        self._pieces.append(text)
 
     def _usage(self, answer: str) -> Usage:
         job = self._call.job
@@ -209,7 +213,7 @@ class ChatWork:
 def recover_chat(claimed: ClaimedRun, job: ChatJob, text: str) -> Made:
     """What another worker's chat had made, which was lost when it had said `text`."""
     answer = ChatAnswer(prepare_call(claimed, job), lambda _: None)
-    answer.take(text)
+    answer.put(text)
     return answer.made()
 
 

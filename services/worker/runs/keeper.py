@@ -6,7 +6,8 @@ its run is taken over in the database first, then fenced off in Redis, and only 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from uuid import UUID
 
 import structlog
@@ -73,7 +74,7 @@ class Keeper:
             except HeliconError as error:
                 log.warning("keeper.away", error=error.message)
             except Exception:
-                log.exception("keeper.crashed")  # one run that it can't read must not keep it from all others for good
+                log.exception("keeper.crashed")
             if ended.wait(TICK_SECONDS):
                 return
             work = self.tick
@@ -103,19 +104,23 @@ class Keeper:
                 session, RunState.QUEUED, older_than=min(SEND_AGAIN_SECONDS.values()), limit=RUNS_A_TICK
             )
         for run in waiting:
-            if run.age > self._settings.queue_seconds:
-                words = f"The run waited longer than {self._settings.queue_seconds:g} s for a worker. Try again later."
-                self._end(run, run.attempt, RunEnd(RunState.FAILED, NOTHING, ErrorCode.QUEUE_TIMEOUT, words))
-            elif run.age > SEND_AGAIN_SECONDS.get(run.sends, float("inf")) and count_send(self._database, run):
-                log.info("run.sent_again", run=str(run.id), sends=run.sends + 1)
-                self._queue.send(run.queue, run.id)
+            with _unless_it_crashes(run.id):
+                self._look_after(run)
+
+    def _look_after(self, run: OpenRun) -> None:
+        if run.age > self._settings.queue_seconds:
+            words = f"The run waited longer than {self._settings.queue_seconds:g} s for a worker. Try again later."
+            self._end(run, run.attempt, RunEnd(RunState.FAILED, NOTHING, ErrorCode.QUEUE_TIMEOUT, words))
+        elif run.age > SEND_AGAIN_SECONDS.get(run.sends, float("inf")) and count_send(self._database, run):
+            log.info("run.sent_again", run=str(run.id), sends=run.sends + 1)
+            self._queue.send(run.queue, run.id)
 
     def _take_over_lost(self) -> None:
         with self._database.read() as session:
-            running = open_runs(session, RunState.RUNNING, older_than=self._settings.lease_seconds, limit=RUNS_A_TICK)
+            running = open_runs(session, RunState.RUNNING, older_than=self._settings.lease_seconds)
         lost = lost_runs(self._redis, {run.id: run.attempt for run in running})
-        for run in running:
-            if run.id in lost:
+        for run in [run for run in running if run.id in lost][:RUNS_A_TICK]:
+            with _unless_it_crashes(run.id):
                 self._take_over(run)
 
     def _take_over(self, run: OpenRun) -> None:
@@ -136,7 +141,13 @@ class Keeper:
     def _made(self, run: OpenRun, text: str) -> Made:
         with self._database.read() as session:
             claimed = load_run(session, run.id)
-        return self._recover(claimed, text) if claimed is not None and text else NOTHING
+        if claimed is None or not text:
+            return NOTHING
+        try:
+            return self._recover(claimed, text)
+        except Exception:
+            log.exception("run.not_recovered", run=str(run.id))  # a newer version's: it has to end all the same
+            return NOTHING
 
     def _end(self, run: OpenRun, attempt: int, end: RunEnd) -> None:
         settled = settle_run(self._database, run.id, attempt, end, uuids.uuid7(), since=run.state)
@@ -151,7 +162,8 @@ class Keeper:
             ended = [run for run in read_runs(session, lost) if run.state.final]
         for run in ended:
             log.warning("run.end_said_by_keeper", run=str(run.id))
-            self._say_end(run.id, run.attempt, run.answer, run.event)
+            with _unless_it_crashes(run.id):
+                self._say_end(run.id, run.attempt, run.answer, run.event)
 
     def _say_end(self, run: UUID, attempt: int, answer: str, end: Event) -> None:
         """Say what `attempt`, which ended the run, has not said: the rest of the answer, and the end."""
@@ -161,6 +173,17 @@ class Keeper:
             return
         events = [*_rest(answer, _text(said)), end, Closed()] if said else [end, Closed()]
         append_events(self._redis, run, attempt + 1, said, events, self._settings.event_seconds)
+
+
+@contextmanager
+def _unless_it_crashes(run: UUID) -> Generator[None]:
+    """Look after a run; one that can't be looked after must not keep the keeper from all others."""
+    try:
+        yield
+    except HeliconError:
+        raise
+    except Exception:
+        log.exception("keeper.crashed", run=str(run))
 
 
 def _text(said: list[Entry]) -> str:

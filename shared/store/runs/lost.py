@@ -24,7 +24,7 @@ class OpenRun:
     age: float
 
 
-def open_runs(session: Session, state: RunState, *, older_than: float, limit: int) -> list[OpenRun]:
+def open_runs(session: Session, state: RunState, *, older_than: float, limit: int | None = None) -> list[OpenRun]:
     """Runs that have been in `state` (queued or running) for more than `older_than` seconds, the oldest first."""
     since = Run.queued_at if state is RunState.QUEUED else Run.started_at
     age = func.extract("epoch", func.now() - since)

@@ -133,16 +133,17 @@ CREATE OR REPLACE FUNCTION load_run(
 DECLARE
     v_turns integer;
     v_since timestamptz;
+    v_asked timestamptz;
 BEGIN
-    SELECT r.id, r.attempt, r.message_id, r.conversation_id, r.job, CASE WHEN r.quota THEN r.reserved END
-      INTO id, attempt, message, conversation, job, reserved
-      FROM runs r WHERE r.id = p_run;
+    SELECT r.id, r.attempt, r.message_id, r.conversation_id, r.job, CASE WHEN r.quota THEN r.reserved END, q.created_at
+      INTO id, attempt, message, conversation, job, reserved, v_asked
+      FROM runs r JOIN messages q ON q.id = r.message_id WHERE r.id = p_run;
     v_turns := coalesce((job ->> 'history_turns')::integer, 0);
     v_since := coalesce(now() - make_interval(secs => (job ->> 'history_seconds')::integer), '-infinity');
     SELECT coalesce(jsonb_agg(jsonb_build_array(t.query, t.answer, t.context_tokens) ORDER BY t.created_at, t.id), '[]')
       INTO turns
       FROM (SELECT m.id, m.created_at, m.query, m.answer, m.context_tokens FROM messages m
-             WHERE m.conversation_id = conversation AND m.id <> message AND m.context_tokens > 0 AND NOT m.is_deleted
+             WHERE m.conversation_id = conversation AND (m.created_at, m.id) < (v_asked, message) AND m.context_tokens > 0 AND NOT m.is_deleted
                AND m.created_at > v_since
              ORDER BY m.created_at DESC, m.id DESC LIMIT v_turns) t;
 END $$;
