@@ -1,5 +1,8 @@
 """The keeper, on runs that it can't recover."""
 
+from collections.abc import Iterator
+from contextlib import closing
+
 import pytest
 from redis import Redis
 from sqlalchemy import func, select, update
