@@ -13,9 +13,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from shared.catalogue.catalogue import load_catalogue
 from shared.contracts.apps import MOST_REQUESTS
-from shared.contracts.live import SECRET, Base, CommaList, LiveSettings, Llm
+from shared.contracts.live import Base, LiveSettings, Llm
+from shared.contracts.live_fields import SECRET, SECRET_PARTS, TextList
 
 PREFIX = "HELICON_"
+WRONG_KEY = "HELICON_SECRET_KEY is not the key that the secrets in this database were sealed with: set that one again"
 
 
 class ConfigurationError(Exception):
@@ -49,7 +51,7 @@ def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(origin.lower() for origin in value)
 
 
-Origins = Annotated[CommaList, AfterValidator(_origins)]
+Origins = Annotated[TextList, AfterValidator(_origins)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 
@@ -188,11 +190,7 @@ def read_live_settings(environ: Mapping[str, str]) -> LiveSettings:
     merged = {**{f"{PREFIX}{name.upper()}_TOKEN": key for name, key in vendors.items()}, **environ}
     if len(vendors) == 1:
         merged.setdefault(f"{PREFIX}TYPE", *vendors)  # the one provider that there is a key for
-    live = LiveSettings(base=read_settings(Base, merged), llm=read_settings(Llm, merged))
-    if live.base.type not in load_catalogue().providers:
-        known = ", ".join(load_catalogue().providers)
-        raise ConfigurationError(f"{PREFIX}TYPE={live.base.type!r} names no provider; known are: {known}")
-    return live
+    return LiveSettings(base=read_settings(Base, merged), llm=read_settings(Llm, merged))
 
 
 def require(settings: Settings, *names: str) -> None:
@@ -218,5 +216,5 @@ def _checked(kind: type[S], values: dict[str, Any], prefix: str) -> S:
         first = error.errors()[0]
         name = str(first["loc"][0])
         words = first["msg"].removeprefix("Value error, ")
-        shown = "" if kind.model_fields[name].json_schema_extra == SECRET else f"={values[name]!r}"
+        shown = "" if kind.model_fields[name].json_schema_extra in (SECRET, SECRET_PARTS) else f"={values[name]!r}"
         raise ConfigurationError(f"{prefix}{name.upper()}{shown}: {words}") from error

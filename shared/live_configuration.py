@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.contracts.live import LiveSettings, Place, find_place
 from shared.domain.errors import ErrorCode, HeliconError
 from shared.store.engine import Database
 from shared.store.live_settings import read_changes, read_version
-from shared.store.sealing import Sealer, WrongSecretKeyError
+from shared.store.sealing import Sealer, WrongSecretKeyError, check_secret_key
 
 log = structlog.get_logger()
 
@@ -30,13 +31,15 @@ class LiveConfiguration:
     Args:
         started: what defaults, environment and flags say.
         database: has the changes.
-        sealer: opens secrets; None where nobody needs them: they are masks there.
+        sealer: has the installation's secret key, which is checked before the first reading.
+        opens_secrets: False where nobody needs them: they are masks there.
     """
 
-    def __init__(self, started: LiveSettings, database: Database, sealer: Sealer | None) -> None:
+    def __init__(self, started: LiveSettings, database: Database, sealer: Sealer, *, opens_secrets: bool) -> None:
         self._started = started
         self._database = database
         self._sealer = sealer
+        self._opens_secrets = opens_secrets
         self._settings: LiveSettings | None = None
         self._version = -1
         self._reading = threading.Lock()
@@ -49,23 +52,26 @@ class LiveConfiguration:
             HeliconError: DATABASE_READ_FAILED, they could not be read since the process began.
         """
         if self._settings is None:
-            self.reload()
-        if self._settings is None:
-            raise HeliconError(ErrorCode.DATABASE_READ_FAILED, "The live configuration can't be read.", retry_after=2)
+            words = "The live configuration could not be read yet. Try again in a moment."
+            raise HeliconError(ErrorCode.DATABASE_READ_FAILED, words, retry_after=2)
         return self._settings
 
     def reload(self) -> None:
-        """Read the changes.
+        """Read the changes, if there are new ones.
 
         Raises:
-            HeliconError: DATABASE_READ_FAILED.
+            HeliconError: DATABASE_READ_FAILED or DATABASE_WRITE_FAILED, Postgres is away.
+            WrongSecretKeyError: the secret key is not the installation's.
         """
         with self._reading:
+            if self._settings is None:
+                with self._database.write() as session:
+                    check_secret_key(session, self._sealer)
             with self._database.read() as session:
                 version = read_version(session)
                 if version == self._version:
                     return
-                changes = read_changes(session)
+                changes = read_changes(session)  # read after the version: they may be newer, never older
             self._settings = self.over(changes)
             self._version = version
         log.info("live.read", version=version, changes=len(changes))
@@ -75,7 +81,11 @@ class LiveConfiguration:
         self._awake.set()
 
     def keep(self, ended: threading.Event) -> None:
-        """Read again whenever woken, and every 15 s, until `ended`, which is noticed within a second."""
+        """Read again whenever woken, and every 15 s, until `ended`, which is noticed within a second.
+
+        Raises:
+            WrongSecretKeyError: as `reload`.
+        """
         deadline = 0.0
         while not ended.is_set():
             if not self._awake.wait(TURN_SECONDS) and time.monotonic() < deadline:
@@ -84,8 +94,9 @@ class LiveConfiguration:
             try:
                 self.reload()
                 deadline = time.monotonic() + LOOK_SECONDS
-            except HeliconError as error:
-                log.warning("live.away", error=error.message)
+            except (HeliconError, SQLAlchemyError) as error:
+                log.warning("live.not_read", error=str(error))
+                deadline = 0.0
 
     def over(self, changes: Mapping[Place, Any]) -> LiveSettings:
         """The settings that the process was started with, and `changes` over them, but for those that it can't use."""
@@ -94,21 +105,21 @@ class LiveConfiguration:
             try:
                 find_place(*place)
                 settings = settings.with_change(place, self._open(place, stored))
-            except (HeliconError, WrongSecretKeyError) as error:
-                log.warning("live.setting_ignored", setting=str(place), error=str(error))
+            except HeliconError as error:
+                log.warning("live.setting_ignored", setting=str(place), error=error.message)
+            except WrongSecretKeyError:
+                log.warning("live.secret_not_opened", setting=str(place))
         return settings
-
-    @property
-    def started(self) -> LiveSettings:
-        """What defaults, environment and flags say."""
-        return self._started
 
     def _open(self, place: Place, stored: Any) -> object:  # noqa: ANN401 - of any field
         if not place.secret:
             return stored
-        return stored["mask"] if self._sealer is None else self._sealer.open(stored["sealed"], str(place))
+        try:
+            return self._sealer.open(stored["sealed"], str(place)) if self._opens_secrets else stored["mask"]
+        except (KeyError, TypeError) as error:
+            raise WrongSecretKeyError(str(place)) from error
 
 
-def sealed(sealer: Sealer, place: Place, secret: str, shown: str) -> dict[str, str]:
+def sealed(sealer: Sealer, place: Place, secret: str) -> dict[str, str]:
     """A secret as it is stored: sealed, with its mask beside."""
-    return {"sealed": sealer.seal(secret, str(place)), "mask": shown}
+    return {"sealed": sealer.seal(secret, str(place)), "mask": place.shown(secret)}

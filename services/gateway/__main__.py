@@ -7,10 +7,16 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.errors import AppImportError
 
-from shared.config import ConfigurationError, GatewaySettings, read_live_settings, read_settings, require
-from shared.domain.errors import HeliconError
+from services.gateway.secret_key import is_refused
+from shared.config import (
+    WRONG_KEY,
+    ConfigurationError,
+    GatewaySettings,
+    read_live_settings,
+    read_settings,
+    require,
+)
 
 LONGEST_SILENCE = 60
 """Seconds without a sign of life after which gunicorn ends a worker."""
@@ -47,14 +53,8 @@ class GatewayServer(BaseApplication):
     def load(self) -> Any:  # noqa: ANN401 - a WSGI application
         """The application, imported in the worker: nothing may be shared across the fork."""
         from services.gateway.wsgi import app, gateway  # noqa: PLC0415 - as said
-        from shared.store.sealing import WRONG_KEY, WrongSecretKeyError  # noqa: PLC0415 - as said
 
-        try:
-            gateway.check_secret_key()
-        except WrongSecretKeyError:
-            raise AppImportError(f"helicon gateway: {WRONG_KEY}") from None
-        except HeliconError:
-            pass  # Postgres is away: requests are told so
+        gateway.keep_settings(refused=lambda: os._exit(Arbiter.APP_LOAD_ERROR))  # which ends all of gunicorn
         return app
 
 
@@ -71,14 +71,24 @@ def main() -> int:
         settings = read_settings(GatewaySettings, os.environ)
         read_live_settings(os.environ)
         _check(settings)
+        _serve(settings)
     except ConfigurationError as error:
         sys.stderr.write(f"helicon gateway: {error}\n")
         return 2
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def _serve(settings: GatewaySettings) -> None:
+    if is_refused(settings):
+        raise ConfigurationError(WRONG_KEY)
     try:
         GatewayServer(settings).run()
     except SystemExit as ended:
-        return 2 if ended.code == Arbiter.APP_LOAD_ERROR else int(ended.code or 0)
-    return 0
+        if ended.code == Arbiter.APP_LOAD_ERROR:  # Postgres was away at the start
+            raise ConfigurationError(WRONG_KEY) from None
+        raise
 
 
 def _check(settings: GatewaySettings) -> None:

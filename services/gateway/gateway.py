@@ -1,10 +1,11 @@
 """What the surfaces stand on: the process's connections and use cases, made once."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import gevent
+import structlog
 from gevent.lock import BoundedSemaphore
 from redis import Redis
 
@@ -27,10 +28,13 @@ from shared.catalogue.catalogue import load_catalogue
 from shared.config import GatewaySettings
 from shared.contracts.live import LiveSettings
 from shared.contracts.offers import Offers
+from shared.domain.errors import HeliconError
 from shared.live_configuration import LiveConfiguration
 from shared.queue import TaskQueue
 from shared.store.engine import Database, open_database
-from shared.store.sealing import Sealer, check_secret_key
+from shared.store.sealing import Sealer, WrongSecretKeyError
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,27 @@ class Gateway:
         """The live settings in force."""
         return self.live_configuration.settings()
 
-    def check_secret_key(self) -> None:
-        """Refuse a secret key that is not the installation's.
+    def keep_settings(self, refused: Callable[[], None]) -> None:
+        """Read the live settings, and from now on again whenever they were changed.
 
-        Raises:
-            WrongSecretKeyError: it is another one.
-            HeliconError: DATABASE_WRITE_FAILED, it can't be checked now.
+        Args:
+            refused: called when the database says that the secret key is another one, now or when Postgres is back.
         """
-        with self.database.write() as session:
-            check_secret_key(session, self.sealer)
+        live = self.live_configuration
+
+        def keep() -> None:
+            try:
+                live.keep(threading.Event())
+            except WrongSecretKeyError:
+                refused()
+
+        try:
+            live.reload()
+        except WrongSecretKeyError:
+            refused()
+        except HeliconError as error:
+            log.warning("gateway.without_settings", error=error.message)
+        gevent.spawn(keep)
 
 
 class _FairPlaces:
@@ -102,7 +118,7 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
     )
     events = open_redis(settings.events, pool_size=settings.gateway_pool)
     sealer = Sealer(settings.secret_key)
-    live = LiveConfiguration(started, database, sealer=None)
+    live = LiveConfiguration(started, database, sealer, opens_secrets=False)
     relay = Relay(
         settings.events,
         backlog=settings.stream_backlog,
@@ -110,7 +126,6 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         notices={CHANGES: live.wake},
     )
     relay.start()
-    gevent.spawn(live.keep, threading.Event())
     offers = Offers(live.settings, load_catalogue(), urls)
     broker = open_redis(settings.redis_url, pool_size=settings.queue_connections)
     queue = TaskQueue(broker)

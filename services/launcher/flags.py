@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from shared.config import PREFIX
-from shared.contracts.live import SECRET, Base, Llm
+from shared.contracts.live import Base, Llm, Place
+from shared.contracts.live_fields import SECRET
 
 SINGLE_DASH = re.compile(r"-[A-Za-z]\w+")
 
@@ -62,8 +63,16 @@ def live_flags() -> list[click.Parameter]:
 
 
 def given(parameters: Mapping[str, str | None]) -> dict[str, str]:
-    """The flags that were used, by setting."""
-    return {name: value for name, value in parameters.items() if value is not None}
+    """The flags that were used, by setting.
+
+    A secret's mask, as `/command/get` shows it, says nothing: what the environment says holds.
+    """
+    used = {name: value for name, value in parameters.items() if value is not None}
+    return {
+        name: value
+        for name, value in used.items()
+        if name not in Base.model_fields or not Place("base", name).is_masked(value)
+    }
 
 
 def _flag(name: str, field: FieldInfo, spellings: list[str]) -> click.Option:

@@ -4,6 +4,7 @@ import os
 import sys
 
 from shared.config import (
+    WRONG_KEY,
     ConfigurationError,
     WorkerSettings,
     read_live_settings,
@@ -26,7 +27,7 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     # Celery and the SDKs are not needed to say what is wrong.
     from services.worker.worker import run_worker  # noqa: PLC0415
-    from shared.store.sealing import WRONG_KEY, WrongSecretKeyError  # noqa: PLC0415
+    from shared.store.sealing import WrongSecretKeyError  # noqa: PLC0415
 
     try:
         return run_worker(settings, started, urls)

@@ -33,7 +33,7 @@ from shared.domain.errors import HeliconError
 from shared.live_configuration import LiveConfiguration
 from shared.queue import TaskQueue, make_celery
 from shared.store.engine import Database, open_database
-from shared.store.sealing import Sealer, check_secret_key
+from shared.store.sealing import Sealer
 
 log = structlog.get_logger()
 
@@ -79,19 +79,16 @@ def run_worker(settings: WorkerSettings, started: LiveSettings, urls: Mapping[st
 @contextmanager
 def _live(settings: WorkerSettings, started: LiveSettings, database: Database) -> Generator[LiveConfiguration]:
     """The live configuration, kept up to date in a thread of its own."""
-    sealer = Sealer(settings.secret_key)
-    live = LiveConfiguration(started, database, sealer)
-    while not _begun(live, database, sealer):
+    live = LiveConfiguration(started, database, Sealer(settings.secret_key), opens_secrets=True)
+    while not _is_read(live):
         time.sleep(1)
     with _beside("live", live.keep):
         yield live
 
 
-def _begun(live: LiveConfiguration, database: Database, sealer: Sealer) -> bool:
-    """Check the secret key and read the live configuration; False while Postgres is away."""
+def _is_read(live: LiveConfiguration) -> bool:
+    """Read the live configuration; False while Postgres is away."""
     try:
-        with database.write() as session:
-            check_secret_key(session, sealer)
         live.reload()
     except HeliconError as error:
         log.warning("worker.waiting", error=error.message)

@@ -5,20 +5,14 @@ what `/conf/update` takes are made from it. A field is here only when it has an 
 """
 
 from typing import Annotated, Any, Literal, NamedTuple, cast
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from shared.catalogue.catalogue import load_catalogue
+from shared.contracts.live_fields import SECRET, SECRET_PARTS, HttpUrl, Key, Text, TextList
 from shared.domain.errors import HeliconError
-from shared.domain.secrets import mask
-
-
-def _comma_list(value: object) -> object:
-    """Take "a,b" for a list, and null for an empty one; blanks and empty items are dropped."""
-    if value is None:
-        return ()
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+from shared.domain.secret_parts import has_mask, mask_parts, secrets_of_url
+from shared.domain.secrets import is_mask, mask
 
 
 def _known_provider(name: str) -> str:
@@ -28,45 +22,36 @@ def _known_provider(name: str) -> str:
     return name
 
 
-def _http_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in {"http", "https"} and bool(url.hostname)
-    except ValueError:
-        usable = False
-    if text and not usable:
-        raise ValueError("must be a URL like http://host:port")
-    return text
+class Section(BaseModel):
+    """A section of the live configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-CommaList = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], BeforeValidator(_comma_list)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-SECRET: dict[str, Any] = {"secret": True}
-"""Marks a field that is masked wherever it is shown."""
-
-
-class Base(BaseModel):
+class Base(Section):
     """Who may chat, on which provider and model, and how much."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Annotated[str, AfterValidator(_known_provider)] = Field(
         default="openai", description="Provider in use; not set: the one with a key"
     )
-    custom_url: HttpUrl = Field(default="", description="Base URL of the provider in use, in place of its own")
-    openai_token: str = Field(default="", description="Key of OpenAI", json_schema_extra=SECRET)
-    anthropic_token: str = Field(default="", description="Key of Anthropic", json_schema_extra=SECRET)
-    deepseek_token: str = Field(default="", description="Key of DeepSeek", json_schema_extra=SECRET)
-    gemini_token: str = Field(default="", description="Key of Google Gemini", json_schema_extra=SECRET)
-    openrouter_token: str = Field(default="", description="Key of OpenRouter", json_schema_extra=SECRET)
-    aliyun_token: str = Field(default="", description="Key of Aliyun DashScope", json_schema_extra=SECRET)
-    volcengine_token: str = Field(default="", description="Key of Volcengine Ark", json_schema_extra=SECRET)
-    ollama_token: str = Field(default="", description="Key of Ollama, where it asks for one", json_schema_extra=SECRET)
-    vllm_token: str = Field(default="", description="Key of vLLM, where it asks for one", json_schema_extra=SECRET)
-    demo_token: str = Field(
+    custom_url: HttpUrl = Field(
+        default="", description="Base URL of the provider in use, in place of its own", json_schema_extra=SECRET_PARTS
+    )
+    openai_token: Key = Field(default="", description="Key of OpenAI", json_schema_extra=SECRET)
+    anthropic_token: Key = Field(default="", description="Key of Anthropic", json_schema_extra=SECRET)
+    deepseek_token: Key = Field(default="", description="Key of DeepSeek", json_schema_extra=SECRET)
+    gemini_token: Key = Field(default="", description="Key of Google Gemini", json_schema_extra=SECRET)
+    openrouter_token: Key = Field(default="", description="Key of OpenRouter", json_schema_extra=SECRET)
+    aliyun_token: Key = Field(default="", description="Key of Aliyun DashScope", json_schema_extra=SECRET)
+    volcengine_token: Key = Field(default="", description="Key of Volcengine Ark", json_schema_extra=SECRET)
+    ollama_token: Key = Field(default="", description="Key of Ollama, where it asks for one", json_schema_extra=SECRET)
+    vllm_token: Key = Field(default="", description="Key of vLLM, where it asks for one", json_schema_extra=SECRET)
+    demo_token: Key = Field(
         default="", description="Key of the demo upstream, which takes any", json_schema_extra=SECRET
     )
-    llm_proxy: HttpUrl = Field(default="", description="HTTP proxy for calls to providers")
+    llm_proxy: HttpUrl = Field(
+        default="", description="HTTP proxy for calls to providers", json_schema_extra=SECRET_PARTS
+    )
     lang: Literal["en", "zh", "ru"] = Field(default="en", description="Language of the commands' answers")
     token_per_user: int = Field(
         default=10_000, ge=0, le=10**15, description="Grant of a new user; 0 switches quota off"
@@ -82,49 +67,48 @@ class Base(BaseModel):
     llm_retry_interval: int = Field(
         default=100, ge=0, le=60_000, description="Wait before the first of them, ms; doubled each"
     )
-    character: str = Field(default="", max_length=100_000, description="System prompt, where the app has none")
-    default_model: str = Field(default="", description="Model of users and apps that chose none; empty: the provider's")
-    allowed_user_ids: CommaList = Field(default=(), description="Users that /communicate serves; empty: all")
-    admin_user_ids: CommaList = Field(default=(), description="Users free of allow-list and quota")
+    character: Text = Field(default="", max_length=100_000, description="System prompt, where the app has none")
+    default_model: Text = Field(
+        default="", max_length=255, description="Model of users and apps that chose none; empty: the provider's"
+    )
+    allowed_user_ids: TextList = Field(
+        default=(), max_length=10_000, description="Users that /communicate serves; empty: all"
+    )
+    admin_user_ids: TextList = Field(default=(), max_length=10_000, description="Users free of allow-list and quota")
 
 
-class Llm(BaseModel):
+class Llm(Section):
     """How models choose their words; sent only where it differs from the provider's own default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(default=0.7, ge=0, le=2, description="How freely words are chosen")
     top_p: float = Field(default=0.9, gt=0, le=1, description="Share of the likeliest words that is chosen from")
     max_tokens: int = Field(default=2048, ge=1, le=1_000_000, description="Longest answer, tokens")
     frequency_penalty: float = Field(default=0, ge=-2, le=2, description="Against words the more they were said")
     presence_penalty: float = Field(default=0, ge=-2, le=2, description="Against words that were said at all")
-    stop: CommaList = Field(default=(), max_length=16, description="Words that end an answer")
+    stop: TextList = Field(default=(), max_length=16, description="Words that end an answer")
     log_probs: bool = Field(default=False, description="Ask the provider for the tokens' probabilities")
     top_log_probs: int = Field(default=0, ge=0, le=20, description="And for as many others at each place")
 
+    @field_serializer("stop", when_used="json")
+    def _nothing(self, stop: tuple[str, ...]) -> list[str] | None:
+        """None at all is shown as null."""
+        return list(stop) or None
 
-class Audio(BaseModel):
+
+class Audio(Section):
     """Speech."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class Photo(BaseModel):
+class Photo(Section):
     """Pictures."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class Rag(BaseModel):
+class Rag(Section):
     """The knowledge base."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class Video(BaseModel):
+class Video(Section):
     """Videos."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class LiveSettings(BaseModel):
@@ -149,12 +133,10 @@ class LiveSettings(BaseModel):
         Raises:
             HeliconError: INVALID_PARAM, the value is of the wrong type or out of range.
         """
-        section: BaseModel = getattr(self, place.section)
         kind = _kind_of(place.section)
         if isinstance(value, bool) and kind.model_fields[place.key].annotation is not bool:
-            raise HeliconError.invalid(f"{place}: a number or a text is needed")
-        if "\0" in str(value):
-            raise HeliconError.invalid(f"{place}: must not have a NUL character")
+            raise HeliconError.invalid(f"{place}: must not be true or false")
+        section: Section = getattr(self, place.section)
         try:
             changed = kind.model_validate({**section.model_dump(), place.key: value})
         except ValidationError as error:
@@ -169,7 +151,7 @@ class LiveSettings(BaseModel):
     def shown(self) -> dict[str, dict[str, Any]]:
         """All values, as JSON can write them, secrets masked."""
         return {
-            section: {key: mask(value) if Place(section, key).secret else value for key, value in values.items()}
+            section: {key: Place(section, key).shown(value) for key, value in values.items()}
             for section, values in self.model_dump(mode="json").items()
         }
 
@@ -186,16 +168,35 @@ class Place(NamedTuple):
 
     @property
     def secret(self) -> bool:
-        """Whether its value is one that nobody may see."""
-        return _kind_of(self.section).model_fields[self.key].json_schema_extra == SECRET
+        """Whether its value has what nobody may see."""
+        return self._mark in (SECRET, SECRET_PARTS)
+
+    def shown(self, value: Any) -> Any:  # noqa: ANN401 - of any field
+        """A value as it may be shown: of a secret, its mask."""
+        if self._mark == SECRET_PARTS:
+            return mask_parts(value, secrets_of_url(value))
+        return mask(value) if self.secret else value
+
+    def is_masked(self, value: object) -> bool:
+        """Whether it is a secret's mask that is sent back, and not the secret."""
+        if not isinstance(value, str) or not self.secret:
+            return False
+        return has_mask(value, secrets_of_url(value)) if self._mark == SECRET_PARTS else is_mask(value.strip())
+
+    @property
+    def _mark(self) -> object:
+        return _kind_of(self.section).model_fields[self.key].json_schema_extra
 
 
-def _kind_of(section: str) -> type[BaseModel]:
-    return cast("BaseModel", getattr(_DEFAULTS, section)).__class__
+def _kind_of(section: str) -> type[Section]:
+    return cast("Section", getattr(DEFAULTS, section)).__class__
 
 
-_DEFAULTS = LiveSettings()
+DEFAULTS = LiveSettings()
+"""What holds where nobody says anything else."""
 _OLD_NAMES = {Place("base", "allowed_telegram_user_ids"): Place("base", "allowed_user_ids")}
+_LONGEST_SHOWN = 64
+"""Characters of an unknown name that are repeated to whoever sent it."""
 
 
 def find_place(section: str, key: str) -> Place:
@@ -205,37 +206,12 @@ def find_place(section: str, key: str) -> Place:
         HeliconError: INVALID_PARAM, there is no such section or field.
     """
     if section not in LiveSettings.model_fields:
-        raise HeliconError.invalid(f"type: {section!r} is none of {', '.join(LiveSettings.model_fields)}")
+        sections = ", ".join(LiveSettings.model_fields)
+        raise HeliconError.invalid(f"type: {section[:_LONGEST_SHOWN]!r} is none of {sections}")
     named = Place(section, key)
     place = _OLD_NAMES.get(named, named)
     known = _kind_of(section).model_fields
     if place.key not in known:
-        raise HeliconError.invalid(f"key: {section} has no {key!r}; known are: {', '.join(known) or 'none'}")
+        keys = ", ".join(known) or "none"
+        raise HeliconError.invalid(f"key: {section} has no {key[:_LONGEST_SHOWN]!r}; known are: {keys}")
     return place
-
-
-def flags_of(live: LiveSettings) -> str:
-    """The flags for every value that differs from its default, `-key=value ` each; secrets masked.
-
-    Those of `base` and `llm` stand bare, the others behind their section.
-    """
-    defaults, shown = _DEFAULTS.shown(), live.shown()
-    return "".join(
-        f"-{key if section in _BARE else Place(section, key)}={_as_flag(value)} "
-        for section, values in shown.items()
-        for key, value in values.items()
-        if value != defaults[section][key]
-    )
-
-
-_BARE = {"base", "llm"}
-
-
-def _as_flag(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case list():
-            return ",".join(map(str, cast("list[object]", value)))
-        case _:
-            return str(value)

@@ -22,9 +22,6 @@ _WORD = "helicon"
 """What is sealed in the installation's row, to know the key by."""
 
 
-WRONG_KEY = "HELICON_SECRET_KEY is not the key that the secrets in this database were sealed with: set that one again"
-
-
 class WrongSecretKeyError(Exception):
     """What was sealed was sealed with another secret key."""
 

@@ -10,7 +10,8 @@ from pydantic_core import PydanticUndefined
 
 from shared.catalogue.catalogue import load_catalogue
 from shared.config import PREFIX, GatewaySettings, LauncherSettings, Settings, WorkerSettings
-from shared.contracts.live import SECRET, Base, Llm
+from shared.contracts.live import Base, Llm
+from shared.contracts.live_fields import SECRET
 
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
 SECTIONS: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [

@@ -19,6 +19,7 @@ from shared.bus.connection import open_redis
 from shared.store.apps import create_app
 from shared.store.keys import create_key
 from stack import Stack, running_stack
+from twins import Twins, running_twins
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +106,16 @@ def tuned(stack: Stack) -> str:
 def unlocked(stack: Stack) -> str:
     """A gateway whose Muse API asks for no key."""
     return stack.start_gateway("unlocked", **OPEN)
+
+
+@pytest.fixture(scope="session")
+def twins_running(stack: Stack, servers: Servers) -> Iterator[Twins]:
+    with running_twins(stack, servers, "twins", 4, HELICON_TOP_P="0.8") as twins:
+        yield twins
+
+
+@pytest.fixture
+def twins(twins_running: Twins) -> Iterator[Twins]:
+    """Two gateways and two workers, whose live settings are again what they were started with at the end."""
+    yield twins_running
+    twins_running.reset_all()
