@@ -215,15 +215,15 @@ class Relay:
         if not isinstance(message, list):
             return  # the answer to a PING before the first subscription
         kind, channel, payload = cast("list[Any]", [*message, None])[:3]
-        if kind == b"message":
+        if channel in self._notices:
+            self._notices[channel]()
+        elif kind == b"message":
             entry = unpack(payload)
             for feed in self._feeds.get(channel, ()):
                 feed.put(entry)
         elif kind == b"subscribe":
             for feed in self._feeds.get(channel, ()):
                 feed.acknowledge()
-        if channel in self._notices:
-            self._notices[channel]()
 
     def _tick_forever(self) -> None:
         while True:
