@@ -72,6 +72,13 @@ def saved_of(database: Database, user: str) -> list[Saved]:
         return [Saved(*row) for row in session.execute(query)]
 
 
+def records_of(database: Database, user: str) -> list[tuple[str, str, bool]]:
+    """Type, question and whether it is deleted of the records of the users of that name, the oldest first."""
+    query = select(Message.record_type, Message.query, Message.is_deleted).join(User, User.id == Message.owner)
+    with database.read() as session:
+        return [tuple(row) for row in session.execute(query.where(User.user_id == user).order_by(Message.number))]
+
+
 def has_ended(database: Database, message: str) -> bool:
     return saved(database, message).state in BOOKED
 

@@ -53,6 +53,9 @@ TUNED = {
 }
 OPEN = {"HELICON_MUSE_AUTH": "off", "HELICON_LANG": "zh", "HELICON_TEMPERATURE": "1", "HELICON_TOP_P": "1"}
 
+TOLD = ["demo", "demo-slow:20", "demo-tokens:100"]
+"""The models that the demo upstream tells of."""
+
 
 def app_of(client: httpx.Client) -> str:
     """The name of the app that `make_app` made for this client."""

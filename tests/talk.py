@@ -131,6 +131,13 @@ def communicate(client: httpx.Client, user: str, prompt: str, **query: str) -> l
     return said(parse_sse(response.text))
 
 
+def answer(client: httpx.Client, user: str, prompt: str) -> str:
+    """The text that `/communicate` gives, where it ends well."""
+    frames = communicate(client, user, prompt)
+    assert end_of(frames)["event"] == "message_end", frames[-1].get("message")
+    return text_of(frames)
+
+
 def calls(stack: Stack, question: str) -> list[dict[str, Any]]:
     """What the demo upstream was asked with `question` last."""
     rows = httpx.get(f"{stack.demo_url}/_requests").json()

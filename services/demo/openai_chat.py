@@ -1,4 +1,4 @@
-"""OpenAI's chat completions and list of models, as the demo upstream speaks them.
+"""OpenAI's chat completions, as the demo upstream speaks them.
 
 Source: https://platform.openai.com/docs/api-reference/chat
 """
@@ -13,12 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.demo import tokens
 from services.demo.answers import Answer, Question, Turn
-from services.demo.calls import answer_call, check_key, refuse_call
+from services.demo.calls import answer_call
 from services.demo.delivery import Frames
 from services.demo.faults import Faults, ToolCall
 from services.demo.refusals import Reason, Refusal, ScriptedRefusal, first_fault
-
-MODELS = ("demo", "demo-slow:20", "demo-tokens:100")
 
 _ERRORS: dict[Reason, tuple[int, str, str | None]] = {
     Reason.BAD_REQUEST: (400, "invalid_request_error", None),
@@ -143,16 +141,6 @@ OPENAI_CHAT = OpenAIChat()
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
     return await answer_call(request, OPENAI_CHAT)
-
-
-async def models(request: web.Request) -> web.Response:
-    """`GET /v1/models`: some of the names; all of the demo's family can be asked."""
-    try:
-        check_key(OPENAI_CHAT.key(request))
-    except Refusal as refusal:
-        return refuse_call(OPENAI_CHAT, refusal)
-    rows = [{"id": name, "object": "model", "created": 0, "owned_by": "helicon-demo"} for name in MODELS]
-    return web.Response(body=orjson.dumps({"object": "list", "data": rows}), content_type="application/json")
 
 
 def _envelope(call_id: int, question: Question, kind: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import signal
 
 from aiohttp import web
 
-from services.demo import anthropic_messages, control, openai_chat
+from services.demo import account, anthropic_messages, control, openai_chat
 from services.demo.calls import MEMORY, Memory
 
 LARGEST_BODY = 16 * 1024 * 1024
@@ -21,7 +21,9 @@ def create_app() -> web.Application:
     app.router.add_get("/_requests", control.list_requests)
     app.router.add_delete("/_requests", control.forget_requests)
     app.router.add_post("/_script", control.extend_script)
-    app.router.add_get("/v1/models", openai_chat.models)
+    app.router.add_get("/v1/models", account.models)
+    app.router.add_get("/v1/credits", account.credits_left)
+    app.router.add_get("/user/balance", account.balance)
     app.router.add_post("/v1/chat/completions", openai_chat.chat_completions)
     app.router.add_post("/v1/messages", anthropic_messages.messages)
     app.router.add_route("*", "/{path:.*}", control.unknown_path)

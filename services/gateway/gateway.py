@@ -20,6 +20,7 @@ from services.gateway.usecases.queues import QueueLimit
 from services.gateway.usecases.rates import Rates
 from services.gateway.usecases.records import Records
 from services.gateway.usecases.runs import Runs
+from services.gateway.usecases.told_models import ToldModels
 from services.gateway.usecases.users import Users
 from shared.bus.connection import open_redis
 from shared.bus.names import CHANGES
@@ -126,12 +127,13 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         notices={CHANGES: live.wake},
     )
     relay.start()
-    offers = Offers(live.settings, load_catalogue(), urls)
+    offers = Offers(live.settings, load_catalogue(), urls, ToldModels(events).read)
     broker = open_redis(settings.redis_url, pool_size=settings.queue_connections)
     queue = TaskQueue(broker)
     limit = QueueLimit(broker, settings.queue_limit)
     runs = Runs(database, events, relay, queue, limit, settings.event_seconds)
-    chats, commands = Chats(database, runs, offers), Commands(database, live.settings)
+    chats = Chats(database, runs, offers)
+    commands = Commands(database, offers, chats, runs)
     return Gateway(
         settings=settings,
         live_configuration=live,
@@ -146,7 +148,7 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         rates=Rates(RateLimits(events, settings.rate_seconds), settings),
         chats=chats,
         commands=commands,
-        prompts=Prompts(live.settings, chats, commands, runs),
+        prompts=Prompts(live.settings, commands),
         runs=runs,
         users=Users(database, offers),
         records=Records(database),

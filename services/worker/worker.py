@@ -23,6 +23,7 @@ from services.worker.runs.keeper import Keeper
 from services.worker.runs.kinds import Kinds
 from services.worker.runs.lifecycle import Lifecycle
 from services.worker.tasks.run import register_run_task
+from services.worker.told_models import ToldModels
 from shared.bus.connection import open_redis
 from shared.bus.names import CHANGES, STOPS
 from shared.catalogue.catalogue import load_catalogue
@@ -109,7 +110,8 @@ async def _on_loop(settings: WorkerSettings, live: LiveConfiguration, offers: Of
         CHANGES: Listener(lambda _: live.wake(), look_again),
     }
     async with open_providers(settings, offers) as providers, asyncio.TaskGroup() as group:
-        works = (publisher.run(), active.keep_leases(), listen(settings.events, listeners))
+        told = ToldModels(providers, offers, publisher)
+        works = (publisher.run(), active.keep_leases(), listen(settings.events, listeners), told.keep())
         services = [group.create_task(work) for work in works]
         yield _OnLoop(publisher, active, providers)
         await publisher.flush()  # the last runs' ends

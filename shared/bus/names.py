@@ -42,3 +42,8 @@ def lease(run: UUID, attempt: int) -> str:
 def stop_flag(run: UUID) -> str:
     """Key that tells a worker, which may not have heard the message, that the run is to be stopped."""
     return f"helicon:stop:{run}"
+
+
+def told_models(provider: str) -> str:
+    """Key of the models that a provider says it has, a JSON list."""
+    return f"helicon:models:{provider}"

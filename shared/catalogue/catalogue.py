@@ -26,6 +26,7 @@ class Provider(BaseModel):
     default_model: str
     open: bool = False
     limit_field: str = "max_tokens"
+    balance: str = ""
 
 
 class Model(BaseModel):

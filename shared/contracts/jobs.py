@@ -58,6 +58,19 @@ class ChatJob(BaseModel):
     currency: str = "USD"
 
 
+class BalanceJob(BaseModel):
+    """What is left: of the user's `tokens`, as the gateway words it, and of the account at the provider."""
+
+    model_config = ConfigDict(frozen=True)
+    queue: ClassVar[str] = "default"
+    record_type: ClassVar[RecordType] = RecordType.COMMAND
+
+    kind: Literal["balance"] = "balance"
+    provider: str
+    lang: str
+    tokens: str
+
+
 class CommandJob(BaseModel):
     """A slash command that the gateway answered by itself."""
 
@@ -69,13 +82,13 @@ class CommandJob(BaseModel):
     query: str
 
 
-Job = Annotated[ChatJob | CommandJob, Field(discriminator="kind")]
+Job = Annotated[ChatJob | BalanceJob | CommandJob, Field(discriminator="kind")]
 """The job of any run. `queue` is where its workers take it from, `record_type` what its turn is counted as."""
 
-_JOB: TypeAdapter[ChatJob | CommandJob] = TypeAdapter(Job)
+_JOB: TypeAdapter[ChatJob | BalanceJob | CommandJob] = TypeAdapter(Job)
 
 
-def parse_job(stored: Mapping[str, Any]) -> ChatJob | CommandJob:
+def parse_job(stored: Mapping[str, Any]) -> ChatJob | BalanceJob | CommandJob:
     """A job as its run's row has it.
 
     Raises:

@@ -1,12 +1,21 @@
 """Which models can be asked, where and with which key: catalogue, live settings and environment together."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.catalogue.catalogue import Catalogue, Model, Provider
 from shared.contracts.live import LiveSettings
 from shared.domain.errors import ErrorCode, HeliconError
+
+LONGEST_NAME = 200
+"""Characters of a model's name."""
+_DATED = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
+
+
+def _tells_nothing(_provider: str) -> None:
+    """A provider that has not told its models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,14 @@ class Offers:
     """What is offered.
 
     `read_live` gives the live settings in force; `urls` are base URLs by provider
-    (`shared.config.read_provider_urls`).
+    (`shared.config.read_provider_urls`); `told` gives the models that a provider itself says it has, None where it has
+    not said. Then an open one takes any name.
     """
 
     read_live: Callable[[], LiveSettings]
     catalogue: Catalogue
     urls: Mapping[str, str]
+    told: Callable[[str], Sequence[str] | None] = _tells_nothing
 
     @property
     def live(self) -> LiveSettings:
@@ -92,34 +103,33 @@ class Offers:
         return [offer for offer in offers if offer.provider.name == in_use or offer.key or not offer.own]
 
     def models(self) -> list[Model]:
-        """The models that are known to be offered, the default one first; where `any_name` is taken, there are more."""
-        names = [offer.provider.name for offer in self.available()]
-        found = dict[str, Model]()
-        with suppress(HeliconError):  # the default model itself need not be offered
-            found[self.default_name] = self.model("", "")
-        for vendor in names:
-            for model in self.catalogue.models.values():
-                if model.provider == vendor:
-                    found.setdefault(model.name, model)
-        return list(found.values())
+        """The models that are listed by name, the default one first; where `any_name` is taken, there are more."""
+        return [self._model_at(offer, name) for name, offer in self._listed().items()]
 
     @property
     def any_name(self) -> bool:
         """Whether there is a provider that takes any model's name."""
-        return any(offer.any_name for offer in self.available())
+        return any(self._takes_any(offer) for offer in self.available())
 
     def named(self, name: str) -> Model:
-        """The model of that name: the provider in use is asked first for it, then the others.
+        """The model of that name: one that is listed, or one of a provider that takes any name.
 
         Raises:
             HeliconError: MODEL_UNSUPPORTED, nobody offers it; the message lists what is offered.
         """
-        offers = self.available()
-        knowing = [offer for offer in offers if (offer.provider.name, name) in self.catalogue.models]
-        for offer in (*knowing, *(offer for offer in offers if offer.any_name)):
-            return self.catalogue.model(offer.provider, name, any_name=not offer.own)
-        offered = ", ".join(model.name for model in self.models()) or "none, for no provider has a key"
+        listed = self._listed()
+        if name in listed:
+            return self._model_at(listed[name], name)
+        for offer in self.available():
+            if self._takes_any(offer) and _may_be_a_name(name):
+                return self._model_at(offer, name)
+        offered = ", ".join(listed) or "none, for no provider has a key"
         raise HeliconError(ErrorCode.MODEL_UNSUPPORTED, f"{name!r} is not offered; these are: {offered}.")
+
+    def spelled(self, name: str) -> str:
+        """A name as the list spells it, where people wrote it with other capitals and it can mean one model alone."""
+        alike = [listed for listed in self._listed() if listed.lower() == name.lower()]
+        return alike[0] if len(alike) == 1 else name
 
     def of_mode(self, mode: str) -> Model:
         """The model that a user's mode stands for: the default one if they chose none, or one that is offered no more.
@@ -137,3 +147,37 @@ class Offers:
                 if error.code is not ErrorCode.MODEL_UNSUPPORTED:
                     raise
         return self.model("", "")
+
+    def _listed(self) -> dict[str, Offer]:
+        """The models that are listed, and who offers them."""
+        found = dict[str, Offer]()
+        with suppress(HeliconError):  # the default model itself need not be offered
+            found[self.model("", "").name] = self.provider("")
+        for offer in self.available():
+            for name in self._names_at(offer):
+                found.setdefault(name, offer)
+        return found
+
+    def _names_at(self, offer: Offer) -> Sequence[str]:
+        """A provider's models: those that it tells of, where it does.
+
+        It is believed where any name is taken; what the catalogue does not know costs what its defaults say then. Of
+        another provider only models are offered that the catalogue knows too: its list has embeddings and the like, and
+        of other models nobody knows the context, the price or the parameters.
+        """
+        known = [name for vendor, name in self.catalogue.models if vendor == offer.provider.name]
+        told = self.told(offer.provider.name) or ()
+        if offer.any_name:
+            return told or known
+        names = {*told, *(_DATED.sub("", name) for name in told)}
+        return [name for name in known if name in names] or known
+
+    def _model_at(self, offer: Offer, name: str) -> Model:
+        return self.catalogue.model(offer.provider, name, any_name=not offer.own)
+
+    def _takes_any(self, offer: Offer) -> bool:
+        return offer.any_name and not self.told(offer.provider.name)
+
+
+def _may_be_a_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and text.isprintable() and text.split() == [text]

@@ -12,16 +12,14 @@ from shared.domain.errors import ErrorCode, HeliconError
 from shared.domain.runs import RunState, Surface
 from shared.store.models import Conversation, Message, Run, User
 from shared.store.runs.read import RunRecord, read_runs
-from shared.store.users import see_user
 
 
 @dataclass(frozen=True, slots=True)
 class CommandTurn:
-    """A slash command of a user and the gateway's answer; `new_conversation`: it opens one. `grant` as in `NewRun`."""
+    """A slash command and the gateway's answer. `owner` is the user's id; `new_conversation`: it opens one."""
 
     app: UUID
-    user: str
-    grant: int
+    owner: int
     name: str
     query: str
     answer: str
@@ -30,16 +28,15 @@ class CommandTurn:
 
 def record_command(session: Session, turn: CommandTurn) -> RunRecord:
     """Keep a command and its answer as a turn of the user's current conversation, and as a run that has ended."""
-    user = see_user(session, turn.app, turn.user, turn.grant)
-    conversation = None if turn.new_conversation else _current_conversation(session, user)
+    conversation = None if turn.new_conversation else _current_conversation(session, turn.owner)
     if conversation is None:
-        conversation = _open_conversation(session, turn, user)
+        conversation = _open_conversation(session, turn)
     job = CommandJob(query=turn.query)
     message = Message(
         id=uuids.uuid7(),
         conversation_id=conversation,
         app_id=turn.app,
-        owner=user,
+        owner=turn.owner,
         record_type=job.record_type,
         query=turn.query,
         answer=turn.answer,
@@ -53,7 +50,7 @@ def record_command(session: Session, turn: CommandTurn) -> RunRecord:
         queue=job.queue,
         state=RunState.SUCCEEDED,
         app_id=turn.app,
-        owner=user,
+        owner=turn.owner,
         conversation_id=conversation,
         message_id=message.id,
         quota=False,
@@ -95,11 +92,11 @@ def _current_conversation(session: Session, user: int) -> UUID | None:
     return session.scalar(query)
 
 
-def _open_conversation(session: Session, turn: CommandTurn, user: int) -> UUID:
+def _open_conversation(session: Session, turn: CommandTurn) -> UUID:
     conversation = Conversation(
-        id=uuids.uuid7(), app_id=turn.app, owner=user, surface=Surface.MUSE, name=turn.name, inputs={}
+        id=uuids.uuid7(), app_id=turn.app, owner=turn.owner, surface=Surface.MUSE, name=turn.name, inputs={}
     )
     session.add(conversation)
     session.flush()
-    session.execute(update(User).where(User.id == user).values(current_conversation=conversation.id))
+    session.execute(update(User).where(User.id == turn.owner).values(current_conversation=conversation.id))
     return conversation.id

@@ -188,7 +188,7 @@ class LedgerEntry(Row):
     __tablename__ = "ledger"
     __table_args__ = (
         Index("ledger_run_id_call_kind_key", "run_id", "call", "kind", unique=True),
-        Index("ledger_owner", "owner", "created_at", "id", postgresql_include=["tokens"]),
+        Index("ledger_owner", "owner", "created_at", "id", postgresql_include=["kind", "tokens"]),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -131,6 +131,11 @@ def _see_and_lock(session: Session, app: UUID, user: str, grant: int) -> User:
     return session.scalars(mine.with_for_update().execution_options(populate_existing=True)).one()
 
 
+def read_tokens(session: Session, owner: int) -> Tokens:
+    """The tokens of the user of that id."""
+    return Tokens(*session.execute(select(User.token, User.avail_token).where(User.id == owner)).one())
+
+
 def read_balance(session: Session, run: UUID) -> tuple[int, int]:
     """What the user of a run was granted in all, and has left."""
     query = select(User.token, User.avail_token).join(Run, Run.owner == User.id).where(Run.id == run)

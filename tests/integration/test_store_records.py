@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -18,16 +19,17 @@ from sqlalchemy.pool import NullPool
 
 from making import new_run
 from services.launcher.embedded.postgres import EmbeddedPostgres
-from shared.domain.runs import RecordType, Surface
+from shared.domain.runs import RecordType, RunState, Surface
 from shared.store.apps import AppRecord
 from shared.store.conversations import CommandTurn, record_command
 from shared.store.engine import Database
 from shared.store.models import Conversation, Message, RecordCount, Run, User, UserCount
 from shared.store.pages import Page
 from shared.store.records import RecordFilter, delete_records, read_records
+from shared.store.runs.settle import RunEnd, settle_run
 from shared.store.runs.start import start_run
 from shared.store.schema import upgrade
-from shared.store.users import UserFilter, choose_mode, read_users
+from shared.store.users import UserFilter, choose_mode, read_users, see_user
 
 Counts = Counter[tuple[int, str, bool]]
 FILL_USERS, FILL_RECORDS = 5000, 50_000
@@ -75,9 +77,18 @@ def chat(database: Database, app: AppRecord, user: str = "ann", **changes: Any) 
 
 
 def run_command(database: Database, app: AppRecord, user: str = "ann") -> None:
-    turn = CommandTurn(app.id, user, 1000, "/help", "/help", "Help.", new_conversation=False)
     with database.write() as session:
-        record_command(session, turn)
+        owner = see_user(session, app.id, user, 1000)
+        record_command(session, CommandTurn(app.id, owner, "/help", "/help", "Help.", new_conversation=False))
+
+
+def ask_again(database: Database, app: AppRecord, user: str, message: UUID, conversation: UUID) -> str:
+    """End the run that answers a message and ask the same in its place; what became of it."""
+    with database.read() as session:
+        run = session.scalars(select(Run.id).where(Run.message_id == message)).one()
+    settle_run(database, run, 0, RunEnd(RunState.STOPPED), uuids.uuid7(), since=RunState.QUEUED)
+    new = new_run(app.id, user, quota=False, conversation=conversation, replaces=message)
+    return start_run(database, new).outcome
 
 
 def drop(database: Database, user: str, **which: Any) -> int:
@@ -140,7 +151,7 @@ def test_records_of_a_surface_a_conversation_a_message_and_all_are_deleted_once(
 
 def test_a_message_that_replaces_another_deletes_it_and_is_counted(database: Database, app: AppRecord):
     message, conversation = chat(database, app)
-    chat(database, app, conversation=conversation, replaces=message)
+    assert ask_again(database, app, "ann", message, conversation) == "started"
     counts = check_counts(database)
     assert (counts[0, "text", False], counts[0, "text", True]) == (1, 1)
 
@@ -188,7 +199,8 @@ def test_counts_are_exact_and_nobody_waits_in_a_circle_when_many_users_chat_and_
                 run_command(database, app, user)
             case 2:
                 message, conversation = chat(database, app, user)
-                chat(database, app, user, conversation=conversation, replaces=message)
+                outcome = ask_again(database, app, user, message, conversation)
+                assert outcome in {"started", "not_replaced"}, "another may have deleted it meanwhile"
             case _:
                 drop(database, user, surface=Surface.MUSE if number % 2 else None)
 

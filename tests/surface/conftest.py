@@ -12,13 +12,14 @@ import pytest
 import uuid_utils.compat as uuids
 from redis import Redis
 
-from neighbours import APP_HEADER, HURRIED, OPEN, TUNED, MakeApp, Servers, make_database, neighbour
+from neighbours import APP_HEADER, HURRIED, OPEN, TOLD, TUNED, MakeApp, Servers, at, make_database, neighbour
 from services.launcher.embedded.postgres import EmbeddedPostgres
 from services.launcher.embedded.valkey import EmbeddedValkey
 from shared.bus.connection import open_redis
 from shared.store.apps import create_app
 from shared.store.keys import create_key
-from stack import Stack, running_stack
+from stack import Stack, running_stack, wait_for
+from talk import answer
 from twins import Twins, running_twins
 
 
@@ -119,3 +120,29 @@ def twins(twins_running: Twins) -> Iterator[Twins]:
     """Two gateways and two workers, whose live settings are again what they were started with at the end."""
     yield twins_running
     twins_running.reset_all()
+
+
+@pytest.fixture(scope="session")
+def gateways(stack: Stack) -> dict[str, str]:
+    """A gateway in each language."""
+    others = {lang: stack.start_gateway(f"gateway-{lang}", HELICON_LANG=lang) for lang in ("zh", "ru")}
+    return {"en": stack.base_url, **others}
+
+
+@pytest.fixture(params=["en", "zh", "ru"])
+def lang(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def speaking(client: httpx.Client, gateways: dict[str, str], lang: str) -> Iterator[httpx.Client]:
+    """A client at the gateway of the language `lang`."""
+    with at(client, gateways[lang]) as speaking:
+        yield speaking
+
+
+@pytest.fixture
+def told(stack: Stack, client: httpx.Client) -> httpx.Client:
+    """A client once its gateway knows what the demo upstream tells: see `neighbours.TOLD`."""
+    wait_for(lambda: {*answer(client, "nobody", "/mode").split()} == {"*", *TOLD}, "the models are told")
+    return client

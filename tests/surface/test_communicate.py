@@ -7,8 +7,10 @@ import pytest
 
 from books import apps_of, balance, saved_of
 from neighbours import MakeApp, app_of
+from shared.catalogue.texts import load_texts
 from stack import Stack, wait_for
 from talk import (
+    answer,
     ask,
     calls,
     chatting,
@@ -26,17 +28,11 @@ from talk import (
 )
 
 PATHS = pytest.mark.parametrize("path", ["/communicate", "/api/communicate"])
+COMMANDS = ("chat", "mode", "balance", "state", "clear", "retry", "help")
 HELP = {
-    "en": "/chat — ask a question; alone, it opens a new conversation\n/help — this list",
-    "zh": "/chat — 提问；单独使用时开始新的对话\n/help — 显示此列表",  # noqa: RUF001 - Chinese
-    "ru": "/chat — задать вопрос; без текста — начать новую беседу\n/help — этот список",
+    lang: "\n".join(f"/{name} — {load_texts()[f'help.{name}'][lang]}" for name in COMMANDS)
+    for lang in ("en", "zh", "ru")
 }
-
-
-def answer(client: httpx.Client, user: str, prompt: str) -> str:
-    frames = communicate(client, user, prompt)
-    assert end_of(frames)["event"] == "message_end"
-    return text_of(frames)
 
 
 def conversation(client: httpx.Client, user: str, prompt: str) -> str:

@@ -159,14 +159,14 @@ def test_a_list_of_nobody_is_empty(admin: httpx.Client, make_app: MakeApp, user:
 def test_a_mode_is_chosen_by_form_or_query_for_a_user_that_may_be_new(
     stack: Stack, admin: httpx.Client, user: str, place: str
 ):
-    fields: dict[str, Any] = {"user_id": user, "mode": "demo-tokens:3"}
+    fields: dict[str, Any] = {"user_id": user, "mode": "demo-tokens:100"}
     if place == "files":
         fields = {name: (None, value) for name, value in fields.items()}
     response = admin.post("/user/update/mode", **{place: fields})
     assert (response.status_code, response.json()) == (200, DONE)
-    assert only(admin, user)["mode"] == "demo-tokens:3"
+    assert only(admin, user)["mode"] == "demo-tokens:100"
     assert balance(stack.database, user) == Balance(10_000, 10_000, 10_000)
-    changes = [Audited(stack.admin_key[:12], "user.update.mode", "", "demo-tokens:3")]
+    changes = [Audited(stack.admin_key[:12], "user.update.mode", "", "demo-tokens:100")]
     assert audit(stack.database, f"default/{user}") == changes
 
 
@@ -175,12 +175,12 @@ def test_the_chats_of_a_user_run_on_its_mode_on_this_surface_alone(
     stack: Stack, admin: httpx.Client, client: httpx.Client, user: str
 ):
     communicate(client, user, f"{user} before")
-    assert choose(admin, user, "demo-tokens:3").json() == DONE
+    assert choose(admin, user, "demo-tokens:100").json() == DONE
     communicate(client, user, f"{user} after")
     communicate(client, f"{user}-other", f"{user} other")
     ask(client, user, f"{user} v1")
     models = {words: model_of(stack, f"{user} {words}") for words in ("before", "after", "other", "v1")}
-    assert models == {"before": "demo", "after": "demo-tokens:3", "other": "demo", "v1": "demo"}
+    assert models == {"before": "demo", "after": "demo-tokens:100", "other": "demo", "v1": "demo"}
 
 
 def model_of(stack: Stack, question: str) -> str:
@@ -229,6 +229,6 @@ def test_models_of_every_provider_with_a_key_are_offered_and_a_mode_that_is_no_m
     for mode in ("gpt-5", "deepseek-reasoner"):
         assert choose(closed, user, mode).json() == DONE
         assert only(closed, user)["mode"] == mode
-    assert choose(admin, user, "demo-tokens:3").json() == DONE
+    assert choose(admin, user, "demo-tokens:100").json() == DONE
     assert only(closed, user)["mode"] == "gpt-4o-mini"
-    assert only(admin, user)["mode"] == "demo-tokens:3"
+    assert only(admin, user)["mode"] == "demo-tokens:100"

@@ -30,7 +30,10 @@ MESSAGE_OVERHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a user asks. `conversation` None: a new one, or the current one on the Muse surface."""
+    """What a user asks. `conversation` None: a new one, or the current one on the Muse surface.
+
+    `replaces`: the message whose question it is, asked again.
+    """
 
     app: AppRecord
     user: str
@@ -38,6 +41,7 @@ class Question:
     query: str
     inputs: Mapping[str, object]
     conversation: UUID | None = None
+    replaces: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Chats:
         model = self._model(question, settings)
         job = _job(question, settings, prompt, model, live)
         grant = first_grant(settings, live.base)
-        free = question.surface is Surface.MUSE and question.user in live.base.admin_user_ids
+        free = is_free(question.surface, question.user, live.base)
         # A token is never shorter than a byte, so bytes are an upper bound that costs nothing to count.
         new_bytes = len(prompt.encode()) + len(question.query.encode())
         new = NewRun(
@@ -105,6 +109,7 @@ class Chats:
             seconds=job.history_seconds,
             context=job.context,
             parallel=0 if free else _parallel(question, settings, live.base),
+            replaces=question.replaces,
             idempotency_key=idempotency.key if idempotency else None,
             body_sha256=idempotency.body_sha256 if idempotency else None,
         )
@@ -139,6 +144,11 @@ _PRICES = {"prompt_price", "completion_price", "currency"}
 def first_grant(settings: AppSettings, base: Base) -> int:
     """Tokens that a new user of an app gets; 0: quota is off."""
     return base.token_per_user if settings.token_per_user is None else settings.token_per_user
+
+
+def is_free(surface: Surface, user: str, base: Base) -> bool:
+    """Whether a user is free of quota and parallel limit."""
+    return surface is Surface.MUSE and user in base.admin_user_ids
 
 
 def _parallel(question: Question, settings: AppSettings, base: Base) -> int:

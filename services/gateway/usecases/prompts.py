@@ -4,13 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.gateway.streaming.runstream import RunStream
-from services.gateway.usecases.chats import Chats, Question
 from services.gateway.usecases.commands import Commands
-from services.gateway.usecases.runs import Runs
 from shared.contracts.live import LiveSettings
-from shared.domain.commands import Command, parse_prompt
 from shared.domain.errors import ErrorCode, HeliconError
-from shared.domain.runs import Surface
 from shared.store.apps import AppRecord
 
 
@@ -19,9 +15,7 @@ class Prompts:
     """Answers prompts: a chat by a run, any other command at once. The allow-list is in the live settings."""
 
     read_live: Callable[[], LiveSettings]
-    chats: Chats
     commands: Commands
-    runs: Runs
 
     def refuse_not_allowed(self, user: str) -> None:
         """Check the allow-list.
@@ -39,7 +33,4 @@ class Prompts:
         Raises:
             HeliconError: as `Chats.ask`; DATABASE_WRITE_FAILED.
         """
-        prompt = parse_prompt(text)
-        if prompt.command is Command.CHAT and prompt.text:
-            return self.chats.ask(Question(app, user, Surface.MUSE, prompt.text, {}))
-        return self.runs.replay(self.commands.answer(app, user, prompt))
+        return self.commands.answer(app, user, text)

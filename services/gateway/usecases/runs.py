@@ -57,7 +57,8 @@ class Runs:
 
         Raises:
             HeliconError: NOT_FOUND, the conversation; QUOTA_EXCEEDED; TOO_MANY_CHATS; CONFLICT, the key was used for
-                another body; QUEUE_FULL; QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone
+                another body, or the message that is to be replaced is still answered; QUEUE_FULL;
+                QUEUE_UNAVAILABLE, EVENTS_UNAVAILABLE, DATABASE_WRITE_FAILED: as far as anyone
                 knows, nothing is paid.
         """
         self._limit.take_place(new.queue)
@@ -144,6 +145,8 @@ def _refuse(started: StartedRun, new: NewRun) -> None:
             raise HeliconError(ErrorCode.TOO_MANY_CHATS, f"{words} Tokens: {_tokens(started)}.", retry_after=2)
         case "quota_exceeded":
             raise HeliconError(ErrorCode.QUOTA_EXCEEDED, f"The tokens of {user!r} are spent: {_tokens(started)}.")
+        case "not_replaced":
+            raise HeliconError(ErrorCode.CONFLICT, "The last question is being answered: wait, or stop it.")
         case "started" | "joined":
             return
 

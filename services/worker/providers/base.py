@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, Protocol
 
 from shared.contracts.jobs import Sampling
@@ -68,6 +69,14 @@ class UsageReport:
 
 
 ChatPart = TextDelta | UsageReport
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Money."""
+
+    amount: Decimal
+    currency: str
 
 
 class ChatProtocol(Protocol):

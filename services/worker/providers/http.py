@@ -158,10 +158,19 @@ async def post_stream(
         raise map_transport_error(error, endpoint, answered=answered) from error
 
 
-def _request(client: httpx.AsyncClient, endpoint: Endpoint, call: Call) -> httpx.Request:
+def check_key(endpoint: Endpoint) -> None:
+    """Refuse a key that no header can carry.
+
+    Raises:
+        ProviderError: NO_PROVIDER_KEY.
+    """
     if not (endpoint.key.isascii() and endpoint.key.isprintable()):
         words = f"The key of {endpoint.provider} holds characters that no key has: enter it anew."
         raise ProviderError(ErrorCode.NO_PROVIDER_KEY, words)
+
+
+def _request(client: httpx.AsyncClient, endpoint: Endpoint, call: Call) -> httpx.Request:
+    check_key(endpoint)
     body = orjson.dumps(call.document)
     headers = {**call.headers, "Content-Length": str(len(body))}
     content = body if len(body) <= PIECE else _pieces(body)

@@ -7,9 +7,10 @@ from services.worker.events.voice import Voice
 from services.worker.loop import LoopThread
 from services.worker.providers.providers import Providers
 from services.worker.runs.active import ActiveRun
+from services.worker.runs.balance import BalanceWork
 from services.worker.runs.chat import ChatWork, recover_chat
 from services.worker.runs.work import Work
-from shared.contracts.jobs import ChatJob, CommandJob, parse_job
+from shared.contracts.jobs import BalanceJob, ChatJob, CommandJob, parse_job
 from shared.store.engine import Database
 from shared.store.runs.claim import ClaimedRun
 from shared.store.runs.settle import NOTHING, Made
@@ -43,6 +44,8 @@ class Kinds:
         match parse_job(claimed.job):
             case ChatJob() as job:
                 return ChatWork(claimed, job, hear, voice, self._database, self._providers.chat)
+            case BalanceJob() as job:
+                return BalanceWork(job, hear, voice, self._providers.balance)
             case CommandJob():
                 raise ValueError("a command is never queued")
 
@@ -51,5 +54,7 @@ class Kinds:
         match parse_job(claimed.job):
             case ChatJob() as job:
                 return recover_chat(claimed, job, text)
+            case BalanceJob():
+                return Made(text)
             case CommandJob():
                 return NOTHING

@@ -24,7 +24,8 @@ class NewRun:
     `turns`, `seconds` and `context`: how many earlier turns the model may be shown, how old (None: any age), and how
     many tokens of them. `conversation` None: a new one, or the user's current one on the Muse surface. `body_sha256`
     (hex) tells whether the same idempotency key asks for the same. `parallel`: how many runs of the user may be open at
-    once (0: any number). `replaces`: the message that this one is asked in place of, which is marked as deleted.
+    once (0: any number). `replaces`: the message that this one is asked in place of, which is marked as deleted;
+    one that is still answered, or deleted already, is not replaced.
     """
 
     app: UUID
@@ -53,7 +54,9 @@ class NewRun:
     replaces: UUID | None = None
 
 
-Outcome = Literal["started", "joined", "key_conflict", "conversation_not_found", "too_many", "quota_exceeded"]
+Outcome = Literal[
+    "started", "joined", "key_conflict", "conversation_not_found", "too_many", "quota_exceeded", "not_replaced"
+]
 
 
 @dataclass(frozen=True, slots=True)

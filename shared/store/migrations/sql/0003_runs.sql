@@ -7,8 +7,9 @@ CREATE INDEX runs_open ON runs (owner) WHERE finished_at IS NULL;
 --
 -- p: the fields of shared.store.runs.NewRun. The message `replaces`, if any, is marked as deleted.
 -- outcome: started; joined (the idempotency key's run, nothing new); key_conflict (the key was used with another body);
--- conversation_not_found; too_many (`parallel` runs of the user are open, counted under a lock on the user's row);
--- quota_exceeded.
+-- conversation_not_found; too_many (`parallel` runs of the user are open, counted under a lock on the user's row; runs
+-- that cost nothing don't count); quota_exceeded; not_replaced (the message to be replaced is still answered, or was
+-- deleted).
 CREATE OR REPLACE FUNCTION start_run(
     p jsonb,
     OUT outcome text, OUT run uuid, OUT message uuid, OUT conversation uuid, OUT created timestamptz,
@@ -64,7 +65,8 @@ BEGIN
         SELECT u.token, u.avail_token INTO granted, available FROM users u WHERE u.id = v_user FOR NO KEY UPDATE;
     END IF;
     IF n.parallel > 0 THEN
-        PERFORM 1 FROM runs r WHERE r.owner = v_user AND r.finished_at IS NULL OFFSET n.parallel - 1 LIMIT 1;
+        PERFORM 1 FROM runs r WHERE r.owner = v_user AND r.finished_at IS NULL AND r.kind <> 'balance'
+         OFFSET n.parallel - 1 LIMIT 1;
         IF FOUND THEN
             outcome := 'too_many';
             RETURN;
@@ -82,13 +84,19 @@ BEGIN
             outcome := 'quota_exceeded';
             RETURN;
         END IF;
+    END IF;
+    IF n.replaces IS NOT NULL THEN
+        PERFORM 1 FROM runs r WHERE r.message_id = n.replaces AND r.finished_at IS NULL;
+        IF FOUND OR delete_records(v_user, NULL, NULL, n.replaces) = 0 THEN
+            outcome := 'not_replaced';
+            RETURN;
+        END IF;
+    END IF;
+
+    IF n.quota THEN
         v_reserve := least(available, v_reserve);
         available := available - v_reserve;
         UPDATE users SET avail_token = available, updated_at = now() WHERE id = v_user;
-    END IF;
-
-    IF n.replaces IS NOT NULL THEN
-        PERFORM delete_records(v_user, NULL, NULL, n.replaces);
     END IF;
     IF conversation IS NULL THEN
         conversation := n.new_conversation;

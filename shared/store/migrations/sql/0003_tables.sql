@@ -44,4 +44,4 @@ CREATE INDEX audit_created_at ON audit (created_at, id);
 
 -- The tokens that a user used in a time are summed along this index.
 DROP INDEX ledger_owner;
-CREATE INDEX ledger_owner ON ledger (owner, created_at, id) INCLUDE (tokens);
+CREATE INDEX ledger_owner ON ledger (owner, created_at, id) INCLUDE (kind, tokens);
