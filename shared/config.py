@@ -123,7 +123,7 @@ class GatewaySettings(Settings):
     ping_seconds: float = Field(default=10, gt=0, description="Silence on a stream before a ping, s")
     write_seconds: float = Field(default=60, gt=0, description="Silence of a reader that takes nothing, s")
     origins: Origins = Field(
-        default=(), description="Web pages of other hosts that may open a WebSocket: https://example.com,…"
+        default=(), description="Web pages of other hosts that may ask, also by WebSocket: https://example.com,…"
     )
     ws_auth_seconds: float = Field(default=10, gt=0, description="Longest wait for a WebSocket's first message, s")
     ws_ping_seconds: float = Field(default=20, gt=0, description="Time between two pings on a WebSocket, s")

@@ -2,10 +2,12 @@
 
 import re
 import time
+from collections.abc import Sequence
 
 import structlog
 import uuid_utils.compat as uuids
 from flask import Flask, Request, Response, g, request
+from flask_cors import CORS
 
 from services.gateway.bodies import check_target
 from services.gateway.errors import Respond, handle_errors
@@ -30,6 +32,8 @@ LONGEST_LOGGED = 200
 """Characters of a path that stand in the log."""
 SOCKETS = "helicon_sockets"
 """Where an application has its open WebSockets."""
+PREFLIGHT_SECONDS = 600
+"""How long a browser may believe what it was allowed."""
 PROBES = {"/healthz", "/readyz"}
 """Asked every few seconds by whoever watches: logged at debug level."""
 
@@ -43,6 +47,7 @@ def make_app(gateway: Gateway) -> Flask:
     app.url_map.strict_slashes = False
     _around_requests(app, gateway.settings.max_line_bytes)
     handle_errors(app, _surface_of)
+    _allow_pages_of(app, gateway.settings.origins)
     app.register_blueprint(health_routes(gateway.database, gateway.broker, gateway.events, gateway.relay))
     app.register_blueprint(chat_message_routes(gateway))
     app.register_blueprint(communicate_routes(gateway))
@@ -60,6 +65,12 @@ def _surface_of(asked: Request) -> Respond:
     if asked.path in muse_errors.COMMUNICATE_PATHS:
         return muse_errors.respond_in_text
     return muse_errors.respond
+
+
+def _allow_pages_of(app: Flask, origins: Sequence[str]) -> None:
+    """Let web pages of other origins ask, and read what scripts need of the answer's headers."""
+    if origins:
+        CORS(app, origins=list(origins), expose_headers=["X-Request-Id", "Retry-After"], max_age=PREFLIGHT_SECONDS)
 
 
 def _around_requests(app: Flask, max_line_bytes: int) -> None:

@@ -67,7 +67,8 @@ def another_url_is_called(twins: Twins, user: str) -> None:
         for gateway in (0, 1):
             with twins.app(gateway) as client:
                 assert ask(client, user, user)["answer"]
-        assert len(httpx.get(f"{url}/_requests").json()) == 2
+        asked = [row["path"] for row in httpx.get(f"{url}/_requests").json()]
+        assert asked.count("/v1/chat/completions") == 2
         assert calls(twins.stack, user) == []
     finally:
         parts["demo"].stop()
@@ -98,7 +99,8 @@ def calls_go_through_the_proxy(twins: Twins, user: str) -> None:
         twins.update("base", "llm_proxy", f"http://bob:s3cret@{proxy.host}")
         assert len(bodies(twins, user)) == 2
         word = base64.b64encode(b"bob:s3cret").decode()
-        assert proxy.passed == [Passed("http://upstream.invalid/v1/chat/completions", f"Basic {word}")] * 2
+        passed = [one for one in proxy.passed if one.url.endswith("/chat/completions")]  # models are asked for as well
+        assert passed == [Passed("http://upstream.invalid/v1/chat/completions", f"Basic {word}")] * 2
 
 
 @effect_of("base", "lang")
@@ -285,11 +287,20 @@ def test_the_parallel_limit_of_the_live_settings_does_not_hold_on_v1(twins: Twin
     ):
         assert end_of(said(one))["event"] == "message_end"
         assert end_of(said(other))["event"] == "message_end"
+
+
+@pytest.mark.requirement("v1.apps.parallel-limit", "v1.errors.parallel-limit", "v1.fault.chats")
+def test_an_apps_parallel_limit_holds_for_each_of_its_users_on_v1(twins: Twins, user: str):
     with twins.app(0, model=LONG, max_user_chat=1) as client, chatting(client, user) as one:
         first_said(one)
         refused = post(client, user)
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+        assert int(refused.headers["Retry-After"]) >= 1
+        with chatting(client, f"{user}-other") as other:
+            assert end_of(said(other))["event"] == "message_end"
         assert end_of(said(one))["event"] == "message_end"
+    with twins.app(1, max_user_chat=1) as client:
+        assert [post(client, user).status_code for _ in range(3)] == [200] * 3
 
 
 @pytest.mark.requirement("muse.field.admin-parallel")

@@ -32,7 +32,7 @@ def test_mode_lists_what_the_provider_tells_a_line_each_the_current_one_marked(t
     assert answer(told, user, " /MODE  ").split("\n") == ["demo", "* demo-slow:20", "demo-tokens:100"]
 
 
-@pytest.mark.requirement("muse.command.mode-set", "muse.user.mode")
+@pytest.mark.requirement("muse.command.mode-set", "muse.user.mode", "muse.wins.model-user")
 @pytest.mark.parametrize("name", ["demo-tokens:100", "  demo-tokens:100 ", "DEMO-Tokens:100", "\ndemo-tokens:100"])
 def test_mode_sets_the_model_of_the_users_chats(stack: Stack, told: httpx.Client, user: str, name: str):
     assert answer(told, user, f"/mode {name}") == "You choose: demo-tokens:100"

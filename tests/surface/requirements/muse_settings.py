@@ -17,7 +17,7 @@ MUSE_SETTINGS = (
     Requirement("muse.wins.environment", "environment and flags win over defaults"),
     Requirement("muse.wins.stored", "what is stored wins over environment and flags"),
     Requirement("muse.wins.model-a", "surface A: base.default_model, never the app's"),
-    Requirement("muse.wins.model-user", "surface A: the user's mode wins", 4),
+    Requirement("muse.wins.model-user", "surface A: the user's mode wins"),
     Requirement("muse.wins.model-b", "surface B: the app's, else base.default_model, else the provider's"),
     Requirement("muse.wins.prompt-a", "surface A: base.character"),
     Requirement("muse.wins.prompt-b", "surface B: the app's, else base.character"),

@@ -53,7 +53,7 @@ OPERATIONS = (
     Requirement("ops.old.conversations", "deleted conversations are swept after 30 days", 8),
     Requirement("ops.proxies", "HELICON_PROXIES=N trusts N hops, else none", 8),
     Requirement("ops.nginx", "behind nginx with buffering off and several gateways", 8),
-    Requirement("ops.cors", "CORS for HELICON_ORIGINS", 4),
+    Requirement("ops.cors", "CORS for HELICON_ORIGINS"),
     Requirement("ops.files", "files in a folder or S3", 5),
     Requirement("ops.redis", "Redis with appendonly and noeviction", 8),
     # Requests and logs

@@ -72,7 +72,7 @@ V1_CHAT = (
     Requirement("v1.fault.provider-rate", "the provider's rate limit after retries: 429 too_many_requests"),
     Requirement("v1.fault.no-usage", "usage that does not come is counted"),
     Requirement("v1.fault.rate", "our rate limit: 429 too_many_requests"),
-    Requirement("v1.fault.chats", "too many chats of a user: 429 too_many_requests", 4),
+    Requirement("v1.fault.chats", "too many chats of a user: 429 too_many_requests"),
     Requirement("v1.fault.queue-full", "the queue is full: 503 service_unavailable with Retry-After"),
     Requirement("v1.fault.queue-wait", "waited too long in the queue: 503 service_unavailable with Retry-After"),
     Requirement("v1.fault.away", "Redis or Postgres away: 503 service_unavailable with Retry-After"),

@@ -23,7 +23,7 @@ V1_COMMON = (
     Requirement("v1.errors.too-large", "a body over the limit: 413 request_entity_too_large"),
     Requirement("v1.errors.too-long", "a target over the limit: 414 request_uri_too_long"),
     Requirement("v1.errors.rate-limit", "over the rate limit: 429 too_many_requests with Retry-After"),
-    Requirement("v1.errors.parallel-limit", "over the parallel limit: 429 too_many_requests with Retry-After", 4),
+    Requirement("v1.errors.parallel-limit", "over the parallel limit: 429 too_many_requests with Retry-After"),
     Requirement("v1.errors.quota", "quota spent: 400 provider_quota_exceeded"),
     Requirement("v1.errors.early", "what the gateway can know is a status, also for a stream"),
     Requirement(
@@ -71,7 +71,7 @@ V1_COMMON = (
     Requirement("v1.apps.switches", "an app switches its features", 5),
     Requirement("v1.apps.moderation", "an app has its word list and preset answer", 5),
     Requirement("v1.apps.rate-limit", "an app has its rate limit"),
-    Requirement("v1.apps.parallel-limit", "an app has its parallel limit", 4),
+    Requirement("v1.apps.parallel-limit", "an app has its parallel limit"),
     Requirement("v1.apps.admin", "apps and keys are made and changed under /admin/apps", 5),
     Requirement("v1.keys.hash", "keys are kept as hashes and shown once"),
     Requirement("v1.keys.revoked", "a revoked key is refused within 5 s"),
