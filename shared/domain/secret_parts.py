@@ -18,6 +18,11 @@ _TELLING = re.compile(r"key|token|secret|passw|pwd|auth|credential|cookie|signat
 _NAMED = re.compile(r"-{0,2}([\w.-]{1,100})\s*[=:]\s*(.+)", re.DOTALL)
 
 
+def is_telling(name: str) -> bool:
+    """Whether a name says that a secret stands there."""
+    return bool(_TELLING.search(name))
+
+
 def secrets_of_url(url: str) -> list[slice]:
     """Where the secrets of a URL stand."""
     found = (*_CREDENTIALS.finditer(url), *_QUERY.finditer(url))

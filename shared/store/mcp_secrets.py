@@ -1,16 +1,18 @@
 """What is secret in the configuration of an MCP server, sealed one by one beside what may be shown.
 
-Values of `env` and `headers` are secrets as a whole, `url` and `args` in part (`shared.domain.secret_parts`). Each has
-a place, such as `env.TOKEN` or `args.2`, and can be opened at that place of that server alone.
+Values of `env` and `headers` are secrets as a whole, `url` and `args` in part (`shared.domain.secret_parts`). Of the
+fields that nobody here knows, all texts at or below a telling name are. Each has a place, such as `env.TOKEN`, `args.2`
+or `/oauth/clientSecret`, and can be opened at that place of that server alone.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from shared.contracts.mcp_servers import McpServer
 from shared.domain.errors import HeliconError
-from shared.domain.secret_parts import has_mask, mask_parts, secrets_of_arguments, secrets_of_url
+from shared.domain.secret_parts import has_mask, is_telling, mask_parts, secrets_of_arguments, secrets_of_url
 from shared.store.sealing import Sealer
 
 
@@ -75,7 +77,39 @@ def _find(document: dict[str, Any]) -> dict[str, _Text]:
     arguments = document.get("args", [])
     for index, parts in enumerate(secrets_of_arguments(arguments)):
         found[f"args.{index}"] = _Text(arguments[index], parts)
+    for name in document.keys() - McpServer.model_fields.keys():
+        for path, text in _texts(document[name], (name,)):
+            if any(map(is_telling, path)):
+                found[_pointer(path)] = _Text(text, [slice(0, len(text))])
     return found
+
+
+def _texts(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The texts in a JSON value, with the names and numbers that lead to them."""
+    match value:
+        case str():
+            yield path, value
+        case dict():
+            for name, inner in cast("dict[str, object]", value).items():
+                yield from _texts(inner, (*path, name))
+        case list():
+            for index, inner in enumerate(cast("list[object]", value)):
+                yield from _texts(inner, (*path, str(index)))
+        case _:
+            pass
+
+
+def _pointer(path: Iterable[str]) -> str:
+    """A path as a JSON pointer (RFC 6901)."""
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in path)
+
+
+def _put(document: dict[str, Any], pointer: str, text: str) -> None:
+    *path, last = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
+    holder: Any = document
+    for name in path:
+        holder = holder[int(name)] if isinstance(holder, list) else holder[name]
+    holder[int(last) if isinstance(holder, list) else last] = text
 
 
 def _with(document: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -84,6 +118,8 @@ def _with(document: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
     for place, text in texts.items():
         field, _, key = place.partition(".")
         match field:
+            case _ if place.startswith("/"):
+                _put(changed, place, text)
             case "url":
                 changed[field] = text
             case "args":

@@ -211,3 +211,25 @@ def test_programs_that_were_set_while_they_were_run_have_failed_once_they_are_no
         careful.disable("adm", "off", disabled=False)
     assert refused.value.code is ErrorCode.MCP_SERVER_UNUSABLE
     careful.delete("adm", "on")
+
+
+def test_secrets_in_fields_that_nobody_knows_are_sealed_where_a_name_tells(
+    servers: McpServers, database: Database, sealer: Sealer
+):
+    odd = {
+        "oauth": {"clientId": "helicon", "clientSecret": ANN},
+        "requestInit": {"headers": {"Authorization": BOB}, "retries": 3},
+        "a/b~tokens": [ANN, {"deep": BOB}],
+        "transport": "fast",
+    }
+    servers.update("adm", "odd", {**URL, **odd})
+    masked = shown(servers, "odd")
+    assert masked["oauth"] == {"clientId": "***", "clientSecret": MASK_OF_ANN}
+    assert masked["requestInit"]["retries"] == 3
+    assert (ANN in str(masked), BOB in str(masked)) == (False, False)
+    assert "ann-0123456789" not in str([entry.new for entry in audit(database, "odd")])
+    servers.update("adm", "odd", {**masked, "transport": "slow"})
+    kept = opened(database, sealer, "odd").model_dump()
+    assert {name: kept[name] for name in odd} == {**odd, "transport": "slow"}
+    with pytest.raises(HeliconError, match="/oauth/clientSecret"):
+        servers.update("adm", "odd", {**URL, "oauth": {"clientSecret": "bob...cret"}})

@@ -171,6 +171,8 @@ class Relay:
                 self._read()
             except (RedisError, hiredis.HiredisError, OSError, EOFError) as error:
                 log.warning("relay.disconnected", error=str(error))
+            except Exception:
+                log.exception("relay.crashed")  # a message that can't be read: all streams must not fall silent
             self._disconnect()
             gevent.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
