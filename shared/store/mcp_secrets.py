@@ -108,8 +108,12 @@ def _put(document: dict[str, Any], pointer: str, text: str) -> None:
     *path, last = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
     holder: Any = document
     for name in path:
-        holder = holder[int(name)] if isinstance(holder, list) else holder[name]
-    holder[int(last) if isinstance(holder, list) else last] = text
+        holder = holder[_key(holder, name)]
+    holder[_key(holder, last)] = text
+
+
+def _key(holder: object, name: str) -> int | str:
+    return int(name) if isinstance(holder, list) else name
 
 
 def _with(document: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
