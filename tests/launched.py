@@ -37,7 +37,8 @@ class LaunchedUp:
         kept = {name: value for name, value in os.environ.items() if not _decides(name)}
         self.started_at = time.monotonic()
         self._process = subprocess.Popen(
-            [*entry, "up", "--data", str(data), *flags],
+            # Under nohup a closed terminal is ignored, and so is SIGHUP; here it is to be heard.
+            ["env", "--default-signal=HUP", *entry, "up", "--data", str(data), *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
