@@ -38,7 +38,7 @@ class LaunchedUp:
         self.started_at = time.monotonic()
         self._process = subprocess.Popen(
             # Under nohup a closed terminal is ignored, and so is SIGHUP; here it is to be heard.
-            ["env", "--default-signal=HUP", *entry, "up", "--data", str(data), *flags],
+            ["/usr/bin/env", "--default-signal=HUP", *entry, "up", "--data", str(data), *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
