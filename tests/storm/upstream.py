@@ -29,7 +29,8 @@ def calls_by_question(demo_url: str) -> dict[str, list[Call]]:
     """All calls since the demo upstream began, in order."""
     calls: defaultdict[str, list[Call]] = defaultdict(list)
     for row in httpx.get(f"{demo_url}/_requests", timeout=60).json():
-        calls[row["body"]["messages"][-1]["content"]].append(_call(row))
+        if row["path"] == "/v1/chat/completions":  # workers ask for the models as well
+            calls[row["body"]["messages"][-1]["content"]].append(_call(row))
     return calls
 
 

@@ -281,7 +281,9 @@ def test_up_runs_everything_as_its_flags_say(stack: Stack, servers: Servers, use
         assert len([command for command in commands if "services.worker" in command]) == 2
         assert not any("services.demo" in command for command in commands)
         with httpx.Client(
-            base_url=up.credentials["base_url"], headers={"Authorization": f"Bearer {up.credentials['app_key']}"}
+            base_url=up.credentials["base_url"],
+            headers={"Authorization": f"Bearer {up.credentials['app_key']}"},
+            timeout=60,
         ) as client:
             ask(client, user, user)
     assert len(calls(stack, user)) == 1
