@@ -1,4 +1,4 @@
-"""A wire to a server that tests cut, let hang, and mend."""
+"""A wire to a server that tests cut and mend."""
 
 import contextlib
 import selectors
@@ -18,8 +18,7 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._lock = threading.Lock()
-        self._silent: list[socket.socket] = []
-        self._is_cut = self._hangs = self._ended = False
+        self._is_cut = self._ended = False
 
     def cut(self) -> None:
         """Close all connections, and every new one at once."""
@@ -28,17 +27,9 @@ class Wire:
             for end in list(self._pairs):
                 self._close(end)
 
-    def hang(self) -> None:
-        """Pass on nothing any more, and close nothing."""
-        self._hangs = True
-
     def mend(self) -> None:
-        """Pass on again what comes from now on; connections that hung stay silent."""
-        with self._lock:
-            if self._hangs:
-                self._silent += self._pairs
-                self._pairs.clear()
-            self._is_cut = self._hangs = False
+        """Pass on what comes from now on."""
+        self._is_cut = False
 
     def run(self) -> None:
         """Pass on until `end`."""
@@ -55,12 +46,12 @@ class Wire:
 
     def close(self) -> None:
         """Close everything, once `run` has returned."""
-        for end in (self._listener, *self._silent, *self._pairs):
+        for end in (self._listener, *self._pairs):
             end.close()
 
     def _ready(self) -> list[socket.socket]:
         with selectors.DefaultSelector() as selector:
-            for end in [self._listener, *([] if self._hangs else self._pairs)]:
+            for end in [self._listener, *self._pairs]:
                 selector.register(end, selectors.EVENT_READ)
             return [key.fileobj for key, _ in selector.select(0.02) if isinstance(key.fileobj, socket.socket)]
 
@@ -76,7 +67,7 @@ class Wire:
             self._pairs |= {client: server, server: client}
 
     def _pass_on(self, end: socket.socket) -> None:
-        if end not in self._pairs or self._hangs:
+        if end not in self._pairs:
             return
         with contextlib.suppress(OSError):
             piece = end.recv(65_536)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Collection, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Self, TypeVar
@@ -10,6 +10,22 @@ from typing import Any, Self, TypeVar
 import uvloop
 
 T = TypeVar("T")
+
+AGAIN_SECONDS = 0.5
+"""How long a task may take to end before it is cancelled again."""
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until all have ended.
+
+    Once is not enough: up to Python 3.11 `asyncio.wait_for`, which redis-py uses, swallows a cancellation that comes
+    together with what is waited for.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=AGAIN_SECONDS)
 
 
 class LoopThread:

@@ -15,7 +15,7 @@ from celery.signals import worker_shutting_down
 
 from services.worker.events.listener import Listener, listen
 from services.worker.events.publisher import Publisher
-from services.worker.loop import LoopThread
+from services.worker.loop import LoopThread, end_tasks
 from services.worker.providers.providers import Providers, open_providers
 from services.worker.providers.tokens import count_tokens
 from services.worker.runs.active import ActiveRuns, Interruption
@@ -113,10 +113,11 @@ async def _on_loop(settings: WorkerSettings, live: LiveConfiguration, offers: Of
         told = ToldModels(providers, offers, publisher)
         works = (publisher.run(), active.keep_leases(), listen(settings.events, listeners), told.keep())
         services = [group.create_task(work) for work in works]
-        yield _OnLoop(publisher, active, providers)
-        await publisher.flush()  # the last runs' ends
-        for service in services:
-            service.cancel()
+        try:
+            yield _OnLoop(publisher, active, providers)
+            await publisher.flush()  # the last runs' ends
+        finally:
+            await end_tasks(services)
 
 
 def _end_process() -> None:

@@ -1,19 +1,23 @@
 """What a worker hears from the others: channels of Redis, each with somebody who listens."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as BrokenConnectionError
 from redis.exceptions import RedisError
 
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 1.0
-SILENCE_SECONDS = 15.0
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""After 15 s of silence the kernel asks the other end, every 5 s, and gives up after three times.
+
+(Not PINGs with a timeout: redis-py's reading with one swallows a cancellation that comes at the same moment.)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,43 +29,31 @@ class Listener:
     """Gets a client of the same Redis."""
 
 
-async def listen(url: str, listeners: Mapping[str, Listener], silence: float = SILENCE_SECONDS) -> None:
+async def listen(url: str, listeners: Mapping[str, Listener]) -> None:
     """Listen until cancelled, and again after each loss of the connection.
 
     Args:
         url: of the Redis that carries events.
         listeners: by channel.
-        silence: seconds without a word until Redis is asked for one, and as many again until it is given up.
     """
     while True:
         try:
-            await _listen(url, listeners, silence)
+            await _listen(url, listeners)
         except (RedisError, OSError) as error:
             log.warning("listener.away", error=str(error))
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _listen(url: str, listeners: Mapping[str, Listener], silence: float) -> None:
-    redis: Any = cast("Any", Redis).from_url(url, protocol=2, socket_connect_timeout=3, socket_keepalive=True)
+async def _listen(url: str, listeners: Mapping[str, Listener]) -> None:
+    known = {getattr(socket, name): value for name, value in _KEEP_ALIVE.items() if hasattr(socket, name)}
+    redis: Any = cast("Any", Redis).from_url(
+        url, protocol=2, socket_connect_timeout=3, socket_keepalive=True, socket_keepalive_options=known
+    )
     async with redis, redis.pubsub() as channel:
         await channel.subscribe(*listeners)
-        asked = False
-        while True:
-            message = await channel.get_message(timeout=silence)
-            if message is None:
-                if asked:
-                    raise BrokenConnectionError("Redis does not answer")
-                await channel.ping()
-            asked = message is None
-            if message is not None:
-                await _hear(message, listeners, redis)
-
-
-async def _hear(message: dict[str, Any], listeners: Mapping[str, Listener], redis: object) -> None:
-    match message["type"]:
-        case "subscribe":
-            await listeners[message["channel"].decode()].listening(redis)
-        case "message":
-            listeners[message["channel"].decode()].heard(message["data"].decode())
-        case _:
-            pass  # the answer to a PING
+        async for message in channel.listen():
+            listener = listeners[message["channel"].decode()]
+            if message["type"] == "subscribe":
+                await listener.listening(redis)
+            elif message["type"] == "message":
+                listener.heard(message["data"].decode())
