@@ -46,7 +46,6 @@ class Gateway:
     live_configuration: LiveConfiguration
     configuration: Configuration
     mcp_servers: McpServers
-    sealer: Sealer
     database: Database
     broker: Redis
     events: Redis
@@ -54,7 +53,6 @@ class Gateway:
     accounts: Accounts
     rates: Rates
     chats: Chats
-    commands: Commands
     prompts: Prompts
     runs: Runs
     users: Users
@@ -139,7 +137,6 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         live_configuration=live,
         configuration=Configuration(live, database, events, sealer),
         mcp_servers=McpServers(database, sealer, programs=settings.mcp_stdio),
-        sealer=sealer,
         database=database,
         broker=broker,
         events=events,
@@ -147,7 +144,6 @@ def make_gateway(settings: GatewaySettings, started: LiveSettings, urls: Mapping
         accounts=Accounts(database, settings.key_cache_seconds),
         rates=Rates(RateLimits(events, settings.rate_seconds), settings),
         chats=chats,
-        commands=commands,
         prompts=Prompts(live.settings, commands),
         runs=runs,
         users=Users(database, offers),

@@ -157,10 +157,10 @@ class Keeper:
 
     def _say_missing_ends(self) -> None:
         """Runs that ended in the database, but whose worker was lost before it could say so."""
-        lost = list(lost_runs(self._redis, unsaid_runs(self._redis)))[:RUNS_A_TICK]
+        lost = lost_runs(self._redis, unsaid_runs(self._redis))
         with self._database.read() as session:
-            ended = [run for run in read_runs(session, lost) if run.state.final]
-        for run in ended:
+            ended = [run for run in read_runs(session, [*lost]) if run.state.final]
+        for run in ended[:RUNS_A_TICK]:
             log.warning("run.end_said_by_keeper", run=str(run.id))
             with _unless_it_crashes(run.id):
                 self._say_end(run.id, run.attempt, run.answer, run.event)
