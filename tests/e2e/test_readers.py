@@ -13,7 +13,7 @@ import pytest
 import uuid_utils.compat as uuids
 
 from books import balance, has_ended, saved_of, task_of
-from mortal import Mortal, running_mortal
+from mortal import Mortal, app, running_mortal
 from raw import request
 from shared.bus.connection import open_redis, send
 from shared.bus.event_log import append_events, event_commands, read_events
@@ -21,8 +21,6 @@ from shared.bus.leases import take_lease
 from shared.bus.names import events_channel
 from shared.contracts.events import Closed, Place, Text, Usage, encode
 from shared.domain.runs import RunState
-from shared.store.apps import create_app
-from shared.store.keys import create_key
 from shared.store.runs.claim import claim_run
 from shared.store.runs.settle import Made, RunEnd, settle_run
 from stack import Stack, wait_for
@@ -49,18 +47,6 @@ def mortal() -> Iterator[Mortal]:
 @pytest.fixture
 def user() -> str:
     return f"user-{uuids.uuid7()}"
-
-
-@contextmanager
-def app(stack: Stack, model: str, url: str | None = None) -> Iterator[httpx.Client]:
-    """A client of an app with that model, at that gateway."""
-    name = f"app-{uuids.uuid7()}"
-    with stack.database.write() as session:
-        create_app(session, name, "chat", {"model": model})
-        key = create_key(session, kind="app", app=name)
-    headers = {"Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=url or stack.base_url, headers=headers, timeout=60) as client:
-        yield client
 
 
 def ask_and_read_nothing(client: httpx.Client, user: str) -> socket.socket:

@@ -12,11 +12,9 @@ import pytest
 import uuid_utils.compat as uuids
 
 from books import answers, attempts, balance, has_ended, ledger, saved, task_of
-from mortal import Mortal, running_mortal
+from mortal import Mortal, app, running_mortal
 from shared.bus.connection import open_redis
 from shared.queue import TaskQueue
-from shared.store.apps import create_app
-from shared.store.keys import create_key
 from stack import Part, Stack, wait_for
 from talk import calls, chatting, end_of, events, first_said, post, said, text_of
 
@@ -36,17 +34,6 @@ def mortal() -> Iterator[Mortal]:
 @pytest.fixture
 def user() -> str:
     return f"user-{uuids.uuid7()}"
-
-
-@contextmanager
-def app(stack: Stack, model: str) -> Iterator[httpx.Client]:
-    """A client of an app with that model."""
-    name = f"app-{uuids.uuid7()}"
-    with stack.database.write() as session:
-        create_app(session, name, "chat", {"model": model})
-        key = create_key(session, kind="app", app=name)
-    with stack.client(key) as client:
-        yield client
 
 
 def living_workers(stack: Stack) -> list[Part]:
